@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Make the environment that Parley runs in: `.venv` beside this folder, from the hash-locked requirements.
+"""Make the environment that Parley runs in: `.venv` in this folder, from the hash-locked requirements.
 
-Standard library alone, so that a fresh clone needs nothing but Python 3.11 or later with venv. A stamp in `.venv`
-says what was installed; when it still holds, there is nothing to do. `--test` adds the test tools and a browser.
+Standard library alone, so that a fresh clone needs nothing but Python 3.11 or later with venv. Stamps in
+`.venv` say what was installed; while they hold, there is nothing to do. `--test` adds the test tools and a
+browser.
 """
 
 from __future__ import annotations
@@ -25,6 +26,13 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 CHROMIUM_PATH = VENV / "chromium-path"
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+NETWORK_SIGNS = ("ConnectionError", "ConnectTimeout", "ReadTimeout", "timed out", "SSLError")
+
+PLAYWRIGHT_PATH = """
+from playwright.sync_api import sync_playwright
+with sync_playwright() as playwright:
+    print(playwright.chromium.executable_path)
+"""
 
 
 class Failure(Exception):
@@ -37,7 +45,7 @@ def say(text: str) -> None:
 
 
 def check_python() -> None:
-    """Go on under the newest Python on PATH where this one is too old; refuse where there is none."""
+    """Go on under a newer Python on PATH where this one is too old; refuse where there is none."""
     if sys.version_info >= OLDEST:
         return
     for minor in range(19, OLDEST[1] - 1, -1):
@@ -46,8 +54,9 @@ def check_python() -> None:
             os.execv(newer, [newer, *sys.argv])
     found = ".".join(map(str, sys.version_info[:3]))
     raise Failure(
-        f"Python {found} is too old: Parley needs Python 3.11 or later. Nothing was changed. "
-        "Install one (Debian 12 and later: apt-get install python3 python3-venv), or name yours: make run PYTHON=/path/to/python3"
+        f"Python {found} is too old: Parley needs Python 3.11 or later. Nothing was changed. Install one "
+        "(Debian 12 or later, as root: apt-get install python3 python3-venv), or name yours: "
+        "make run PYTHON=/path/to/python3"
     )
 
 
@@ -56,8 +65,8 @@ def check_venv() -> None:
     if importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip"):
         return
     raise Failure(
-        "This Python comes without venv and ensurepip. Nothing was changed. "
-        f"Install them (Debian, as root: apt-get install python3.{sys.version_info[1]}-venv) and start again."
+        "This Python comes without venv and ensurepip. Nothing was changed. Install them (Debian, as root: "
+        f"apt-get install python3.{sys.version_info[1]}-venv) and start again."
     )
 
 
@@ -76,33 +85,60 @@ def alone() -> Iterator[None]:
         yield
 
 
-def pip(*arguments: str, doing: str) -> None:
-    """Run pip of `.venv`, quietly; show what it said when it fails."""
-    command = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
-    done = subprocess.run(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    )
-    if done.returncode == 0:
+def run(*command: str | Path, total: int = 0) -> tuple[int, str]:
+    """Run a command quietly; return its exit code and what it printed.
+
+    Where somebody watches, show how many of `total` packages pip has in hand.
+    """
+    lines: list[str] = []
+    collected = 0
+    watched = total and sys.stderr.isatty()
+    with subprocess.Popen(
+        [str(part) for part in command],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        for line in process.stdout or ():
+            lines.append(line)
+            collected += line.startswith("Collecting ")
+            if watched:
+                done = "unpacking" if line.startswith("Installing ") else f"{min(collected, total)}/{total}"
+                print(f"\r  {done:<12}", end="", file=sys.stderr, flush=True)
+    if watched:
+        print("\r" + " " * 14 + "\r", end="", file=sys.stderr, flush=True)
+    return process.returncode, "".join(lines)
+
+
+def pip_install(*arguments: str, what: str, total: int = 0) -> None:
+    """Install with the pip of `.venv`; show what it said when it fails."""
+    flags = ["--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
+    code, output = run(PYTHON, "-m", "pip", "install", *flags, *arguments, total=total)
+    if code == 0:
         return
-    tail = "\n".join(f"  {line}" for line in done.stdout.splitlines()[-25:])
-    raise Failure(
-        f"{doing} failed; pip said:\n{tail}\n{advice(done.stdout)} What was installed before is kept."
-    )
+    tail = "\n".join(f"  {line}" for line in output.splitlines()[-25:])
+    raise Failure(f"installing {what} failed; pip said:\n{tail}\n{advice(output)} Nothing has to be undone.")
+
+
+def install_lock(lock: str) -> None:
+    """Install the packages that a lock file names, and no others: each must have one of its hashes."""
+    total = sum("==" in line for line in (ROOT / lock).read_text().splitlines())
+    pip_install("--require-hashes", "-r", lock, what=lock, total=total)
 
 
 def advice(output: str) -> str:
     """Say what to do about a failure of pip, from what it printed."""
     if "DO NOT MATCH THE HASHES" in output:
-        return "A package is not the one that the lock names. Clear pip's cache, look at your package index, and start again."
+        return "A package is not the one that the lock names. Clear pip's cache and start again."
     if "No space left" in output:
         return "The disk is full. Make room and start again."
+    if any(sign in output for sign in NETWORK_SIGNS):
+        return "The package index was not reached. Look at connection, proxy and certificates; start again."
     if "No matching distribution" in output or "Could not find a version" in output:
-        return "The package index does not have it, or was not reached. Look at your connection and pip's settings, and start again."
-    if any(
-        sign in output
-        for sign in ("ConnectionError", "NewConnectionError", "timed out", "ReadTimeout", "SSLError")
-    ):
-        return "The package index was not reached. Look at your connection, proxy and certificates, and start again."
+        return "The package index does not have it. Look at pip's settings and start again."
     return "Mend that and start again; `make clean` starts from nothing."
 
 
@@ -126,17 +162,13 @@ def make_venv() -> None:
         return
     say(f"making .venv with Python {sys.version.split()[0]}")
     for child in VENV.iterdir():
-        if child.name == "bootstrap.lock":
-            continue
         if child.is_dir() and not child.is_symlink():
             shutil.rmtree(child)
-        else:
+        elif child.name != "bootstrap.lock":
             child.unlink()
-    done = subprocess.run(
-        [sys.executable, "-m", "venv", str(VENV)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    if done.returncode:
-        raise Failure(f"Python could not make .venv; it said:\n{done.stdout}\nMend that and start again.")
+    code, output = run(sys.executable, "-m", "venv", VENV)
+    if code:
+        raise Failure(f"Python could not make .venv; it said:\n{output}\nMend that and start again.")
     stamp.write_text(wanted)
 
 
@@ -147,8 +179,8 @@ def install_product() -> None:
         return
     stamp.unlink(missing_ok=True)
     say("installing what Parley needs (once; about half a minute)")
-    pip("install", "--require-hashes", "-r", "requirements.lock", doing="Installing requirements.lock")
-    pip("install", "--no-deps", "--no-build-isolation", "-e", ".", doing="Installing Parley itself")
+    install_lock("requirements.lock")
+    pip_install("--no-deps", "--no-build-isolation", "-e", ".", what="Parley itself")
     stamp.write_text(wanted)
 
 
@@ -158,13 +190,7 @@ def install_tests() -> None:
     if not holds(stamp, wanted):
         stamp.unlink(missing_ok=True)
         say("installing the test tools (once; about a minute)")
-        pip(
-            "install",
-            "--require-hashes",
-            "-r",
-            "requirements-test.lock",
-            doing="Installing requirements-test.lock",
-        )
+        install_lock("requirements-test.lock")
         stamp.write_text(wanted)
     if not browser_is_known():
         CHROMIUM_PATH.write_text(find_browser())
@@ -180,73 +206,55 @@ def browser_is_known() -> bool:
 def find_browser() -> str:
     """Return the path of a Chromium that runs: the one named, one on PATH, Debian's, or Playwright's own."""
     asked = os.environ.get("PARLEY_CHROMIUM")
-    if asked:
-        if browser_runs(asked):
-            return asked
-        raise Failure(
-            f"PARLEY_CHROMIUM names {asked}, which does not run. Name a Chromium that does, or unset it."
-        )
-    found = browser_on_path()
-    if found:
-        return found
-    if os.geteuid() == 0 and shutil.which("apt-get"):
-        say("installing Chromium for the browser tests (apt-get install chromium)")
-        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["apt-get", "update"], ["apt-get", "install", "-y", "chromium"]):
-            subprocess.run(command, env=quiet, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        found = browser_on_path()
-        if found:
-            return found
-    say("installing Chromium for the browser tests (playwright install chromium)")
-    subprocess.run([str(PYTHON), "-m", "playwright", "install", "chromium"], stdin=subprocess.DEVNULL)
-    found = playwrights_browser()
+    if asked and not browser_runs(asked):
+        raise Failure(f"PARLEY_CHROMIUM names {asked}, which does not run. Name one that does, or unset it.")
+    found = asked or browser_on_path() or debians_browser() or playwrights_browser()
     if found:
         return found
     raise Failure(
-        "The browser tests need Chromium, and none was found or could be installed. Install it (Debian, as root: "
-        "apt-get install chromium), or set PARLEY_CHROMIUM to the path of a Chromium or Chrome, and start again."
+        "The browser tests need Chromium, and none was found or could be installed. Install it (Debian, as "
+        "root: apt-get install chromium), or set PARLEY_CHROMIUM to the path of one, and start again."
     )
 
 
 def browser_on_path() -> str | None:
     """Return the first Chromium on PATH that runs, or None."""
-    for name in CHROMIUM_NAMES:
-        path = shutil.which(name)
-        if path and browser_runs(path):
-            return path
-    return None
+    paths = (shutil.which(name) for name in CHROMIUM_NAMES)
+    return next((path for path in paths if path and browser_runs(path)), None)
+
+
+def debians_browser() -> str | None:
+    """Install Debian's Chromium, where we may, and return its path, or None."""
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        return None
+    say("installing Chromium for the browser tests (apt-get install chromium)")
+    os.environ["DEBIAN_FRONTEND"] = "noninteractive"
+    run("apt-get", "update")
+    run("apt-get", "install", "-y", "chromium")
+    return browser_on_path()
 
 
 def playwrights_browser() -> str | None:
-    """Return the Chromium that Playwright downloaded, or None when it has none that runs."""
-    ask = (
-        "from playwright.sync_api import sync_playwright\n"
-        "with sync_playwright() as p: print(p.chromium.executable_path)"
-    )
-    done = subprocess.run([str(PYTHON), "-c", ask], stdout=subprocess.PIPE, text=True)
-    path = done.stdout.strip()
-    return path if path and browser_runs(path) else None
+    """Let Playwright download its Chromium, and return its path, or None."""
+    say("installing Chromium for the browser tests (playwright install chromium)")
+    run(PYTHON, "-m", "playwright", "install", "chromium")
+    code, output = run(PYTHON, "-c", PLAYWRIGHT_PATH)
+    path = output.strip()
+    return path if code == 0 and browser_runs(path) else None
 
 
 def browser_runs(path: str) -> bool:
     """Say whether the browser at `path` starts at all (a snap's stand-in, for one, may not)."""
     try:
-        done = subprocess.run(
-            [path, "--version"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=30,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        return run(path, "--version")[0] == 0
+    except OSError:
         return False
-    return done.returncode == 0
 
 
 def main() -> int:
-    """Prepare `.venv` and say in one sentence what went wrong, if something did."""
+    """Prepare `.venv`, or say in a sentence or two what went wrong."""
     parser = argparse.ArgumentParser(description="Prepare .venv from the locked requirements.")
-    parser.add_argument("--test", action="store_true", help="also the test tools and a browser")
+    parser.add_argument("--test", action="store_true", help="add the test tools and a browser")
     options = parser.parse_args()
     started = time.monotonic()
     try:
@@ -260,14 +268,12 @@ def main() -> int:
     except Failure as failure:
         say(str(failure))
         return 1
+    except OSError as error:
+        say(f".venv could not be made: {error}. Mend that and start again; `make clean` starts from nothing.")
+        return 1
     except KeyboardInterrupt:
         say("stopped; start again to go on")
         return 130
-    except OSError as error:
-        say(
-            f"the environment could not be made: {error}. Mend that and start again; `make clean` starts from nothing."
-        )
-        return 1
     took = time.monotonic() - started
     if took > 2:
         say(f".venv is ready ({took:.0f} s)")
