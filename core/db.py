@@ -1,0 +1,122 @@
+"""Open SQLite or PostgreSQL, migrate it under a lock, and hide where the two differ."""
+
+import logging
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from peewee import Database, DatabaseProxy, Field, SqliteDatabase
+from playhouse.migrations import Runner
+from playhouse.pool import PooledPostgresqlDatabase
+from psycopg.conninfo import conninfo_to_dict
+
+log = logging.getLogger(__name__)
+
+database = DatabaseProxy()
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Sqlite(SqliteDatabase):
+    """SQLite that waits for its turn to write instead of failing."""
+
+    # A moment is stored as microseconds since 1970, so that order, range and index are those of an integer.
+    field_types = {"TIMESTAMPTZ": "INTEGER"}
+
+
+class MomentField(Field):
+    """An aware moment in UTC: TIMESTAMPTZ on PostgreSQL, integer microseconds since 1970 on SQLite."""
+
+    field_type = "TIMESTAMPTZ"
+
+    def db_value(self, value: Any) -> Any:
+        """Convert for the database; raises ValueError for a naive datetime."""
+        if not isinstance(value, datetime):
+            return value
+        if value.tzinfo is None:
+            raise ValueError(f"{self.name}: a moment without a time zone cannot be stored")
+        return (value - _EPOCH) // _MICROSECOND if is_sqlite() else value
+
+    def python_value(self, value: Any) -> Any:
+        """Convert from the database."""
+        if isinstance(value, int):
+            return _EPOCH + timedelta(microseconds=value)
+        return value.astimezone(UTC) if isinstance(value, datetime) else value
+
+
+def is_sqlite() -> bool:
+    """Say whether the database in use is SQLite."""
+    return isinstance(database.obj, SqliteDatabase)
+
+
+def connect(url: str, max_connections: int = 20) -> Database:
+    """Make `url` the database of this process; connections open when they are first needed.
+
+    Raises ValueError for an engine that is neither SQLite nor PostgreSQL.
+    """
+    parts = urlsplit(url)
+    opened: Database
+    if parts.scheme == "sqlite":
+        path = Path(unquote(url.removeprefix("sqlite:///")))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        opened = Sqlite(
+            str(path),
+            pragmas={
+                "journal_mode": "wal",
+                "synchronous": "full",  # an acknowledged webhook also survives a power cut
+                "foreign_keys": 1,
+                "cache_size": -64_000,
+                "temp_store": "memory",
+            },
+            timeout=30,
+            lock_type="IMMEDIATE",  # a transaction that would write waits at its start, never fails half-way
+        )
+    elif parts.scheme in ("postgresql", "postgres"):
+        parameters = conninfo_to_dict(url)
+        opened = PooledPostgresqlDatabase(
+            parameters.pop("dbname", "parley"),
+            prefer_psycopg3=True,
+            max_connections=max_connections,
+            timeout=30,
+            stale_timeout=300,
+            **{**parameters, "options": "-c timezone=UTC"},
+        )
+    else:
+        raise ValueError(f"No database engine for {parts.scheme!r}; use sqlite:/// or postgresql://.")
+    database.initialize(opened)
+    return opened
+
+
+def lock_for_update(query: Any) -> Any:
+    """Lock the rows of a SELECT until the transaction ends.
+
+    SQLite needs nothing: its transactions here begin IMMEDIATE, so there is one writer at a time.
+    """
+    return query if is_sqlite() else query.for_update()
+
+
+def migrate(folders: Iterable[tuple[str, Path]]) -> list[str]:
+    """Bring the schema up to date: one folder and one history table per owner, all in one transaction under one lock.
+
+    Returns the names of the migrations that ran. A second process that starts meanwhile waits, then finds nothing to do.
+    """
+    ran: list[str] = []
+    with database.connection_context(), database.atomic():
+        if not is_sqlite():
+            database.execute_sql("SELECT pg_advisory_xact_lock(hashtext('parley.migrate'))")
+        for owner, folder in folders:
+            runner = Runner(database.obj, directory=str(folder), table_name=f"{owner}_migration")
+            ran += [f"{owner}/{name}" for name in runner.up()]
+    for name in ran:
+        log.info("migrated %s", name)
+    return ran
+
+
+def dialect_types() -> dict[str, str]:
+    """Return the column types that differ between the engines, for migrations written as SQL with `{moment}` and the like."""
+    if is_sqlite():
+        return {"id": "INTEGER NOT NULL PRIMARY KEY", "ref": "INTEGER", "moment": "INTEGER", "json": "TEXT", "blob": "BLOB", "flag": "INTEGER"}
+    return {"id": "BIGSERIAL PRIMARY KEY", "ref": "BIGINT", "moment": "TIMESTAMPTZ", "json": "JSONB", "blob": "BYTEA", "flag": "BOOLEAN"}

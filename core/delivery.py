@@ -1,0 +1,142 @@
+"""How far a message of ours came: a ladder that is only climbed, whatever order the news arrives in."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from core import clock
+from core.channel import Delivery, Failure, StatusChanged
+from core.models import Deployment, HeldStatus, Identity, Message, record
+from core.text import clean
+
+# A total order, so that the end is the same whatever came first: a message that arrived did not fail, one that failed was sent.
+_LADDER = (
+    Delivery.QUEUED,
+    Delivery.UNCONFIRMED,
+    Delivery.SENT,
+    Delivery.FAILED,
+    Delivery.DELIVERED,
+    Delivery.READ,
+)
+_TIMES = {Delivery.SENT: "sent", Delivery.DELIVERED: "delivered", Delivery.READ: "read", Delivery.FAILED: "failed"}
+_HELD_FOR = timedelta(days=7)
+
+
+def climb(message: Message, status: Delivery, at: datetime, failure: Failure | None = None) -> bool:
+    """Record that `message` came as far as `status` at `at`; returns whether that was news.
+
+    Runs in the caller's transaction, with the user's row locked. The state never falls; each step keeps its earliest time.
+    What was never sent stays so.
+    """
+    if message.state not in _LADDER or status not in _LADDER:
+        return False
+    changes: dict[str, Any] = {}
+    if _LADDER.index(status) > _LADDER.index(Delivery(message.state)):
+        changes["state"] = status
+    time = _TIMES.get(status)
+    if time and (getattr(message, time) is None or at < getattr(message, time)):
+        changes[time] = at
+    if failure is not None and status is Delivery.FAILED and not message.error:
+        changes["error"] = _in_words(failure)
+    elif status in (Delivery.DELIVERED, Delivery.READ) and message.error:
+        changes["error"] = None
+    if not changes:
+        return False
+    Message.update(changes).where(Message.id == message.id).execute()
+    for name, value in changes.items():
+        setattr(message, name, value)
+    record(message.user_id, "message_status_changed", message=message.id, state=message.state)
+    return True
+
+
+def follow(failure: Failure, identity: Identity, at: datetime) -> None:
+    """Do what a failure asks for: close the window, note an opt-out, mark the user unreachable, pause the deployment."""
+    changes: dict[str, Any] = {}
+    if failure.closes_window:
+        changes["window_closed_at"] = at
+    if failure.opts_out and identity.opted_out_at is None:
+        changes["opted_out_at"] = at
+    if failure.unreachable:
+        changes["unreachable"] = failure.reason
+    if changes:
+        Identity.update(changes).where(Identity.id == identity.id).execute()
+    if failure.pauses_deployment:
+        Deployment.update(paused_reason=failure.reason).where(
+            Deployment.id == identity.deployment_id, Deployment.paused_reason.is_null()
+        ).execute()
+
+
+def apply(message: Message, event: StatusChanged, at: datetime) -> None:
+    """Apply a provider's status to `message`, with what follows from it; a word that Parley does not know is kept with the message."""
+    if event.status is None:
+        told = [*message.payload.get("provider_said", []), {"word": clean(event.word), "at": at.isoformat()}]
+        Message.update(payload={**message.payload, "provider_said": told[-20:]}).where(Message.id == message.id).execute()
+        record(message.user_id, "message_status_changed", message=message.id, state=message.state)
+        return
+    climb(message, event.status, at, event.failure)
+    if event.failure is not None:
+        follow(event.failure, message.identity, at)
+
+
+def hold(deployment: Deployment, event: StatusChanged, at: datetime) -> None:
+    """Keep a status whose message is not known yet."""
+    failure = event.failure
+    HeldStatus.create(
+        deployment=deployment,
+        provider_id=event.id or "",
+        status={
+            "status": event.status,
+            "word": clean(event.word),
+            "at": at.isoformat(),
+            "failure": failure and _failure_as_json(failure),
+        },
+    )
+
+
+def settle(message: Message) -> None:
+    """Apply the statuses that came before `message` had its provider's id."""
+    held = HeldStatus.select().where(
+        HeldStatus.deployment == message.deployment_id, HeldStatus.provider_id == message.provider_id
+    )
+    for row in held.order_by(HeldStatus.id):
+        event = _status_from_json(message.provider_id or "", row.status)
+        apply(message, event, event.at)
+        row.delete_instance()
+
+
+def settle_stragglers() -> int:
+    """Settle the statuses that were held just while their message was being recorded, and drop those that nobody ever claims."""
+    HeldStatus.delete().where(HeldStatus.received < clock.now() - _HELD_FOR).execute()
+    waiting = (
+        Message.select(Message)
+        .join(
+            HeldStatus,
+            on=(HeldStatus.deployment == Message.deployment) & (HeldStatus.provider_id == Message.provider_id),
+        )
+        .distinct()
+    )
+    count = 0
+    for message in waiting.limit(100):
+        with Message._meta.database.atomic():
+            settle(message)
+        count += 1
+    return count
+
+
+def _in_words(failure: Failure) -> str:
+    return f"{failure.reason} ({failure.code})" if failure.code else failure.reason
+
+
+def _failure_as_json(failure: Failure) -> dict[str, Any]:
+    kept = {name: value for name, value in vars(failure).items() if name != "retry_after"}
+    return {**kept, "reason": clean(failure.reason), "code": clean(failure.code)}
+
+
+def _status_from_json(provider_id: str, kept: Mapping[str, Any]) -> StatusChanged:
+    return StatusChanged(
+        id=provider_id,
+        status=Delivery(kept["status"]) if kept["status"] else None,
+        word=kept["word"],
+        at=datetime.fromisoformat(kept["at"]),
+        failure=Failure(**kept["failure"]) if kept["failure"] else None,
+    )

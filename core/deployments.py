@@ -1,0 +1,108 @@
+"""Make a channel out of a deployment's row, and write its configuration with its secrets encrypted."""
+
+import threading
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel, SecretStr
+
+from core import clock
+from core.channel import Channel
+from core.context import parley
+from core.models import Deployment, Template
+
+_ENCRYPTED = "encrypted:"
+_lock = threading.Lock()
+
+
+class UnknownChannel(Exception):
+    """A deployment whose channel no loaded plugin brings."""
+
+
+def channel_class(name: str) -> type[Channel]:
+    """Return the channel called `name`; raises UnknownChannel, naming those that there are."""
+    channels = parley().manager.channels
+    if name not in channels:
+        known = ", ".join(sorted(channels)) or "none"
+        raise UnknownChannel(f"No loaded plugin brings the channel `{name}`. There are: {known}.")
+    return channels[name]
+
+
+def channel_of(deployment: Deployment) -> Channel:
+    """Return the channel that serves `deployment`: kept while its configuration stays the same.
+
+    Raises UnknownChannel, and SecretUnreadable when the secret key is another one.
+    """
+    cache: dict[int, tuple[Any, Channel]] = parley().channels
+    with _lock:
+        cached = cache.get(deployment.id)
+        if cached and cached[0] == deployment.changed:
+            return cached[1]
+    declared = channel_class(deployment.channel)
+    channel = declared(
+        declared.Config.model_validate(_decrypted(deployment.config)),
+        account=deployment.account,
+        key=deployment.key,
+        place=deployment.place,
+    )
+    with _lock:
+        cache[deployment.id] = (deployment.changed, channel)
+    return channel
+
+
+def add_deployment(
+    channel: str, account: str, label: str, place: str, config: Mapping[str, Any], **fields: Any
+) -> Deployment:
+    """Put a channel somewhere.
+
+    Raises UnknownChannel, pydantic.ValidationError naming the fields of `config`, and peewee.IntegrityError when the account
+    is already served.
+    """
+    validated = channel_class(channel).Config.model_validate(config)
+    return Deployment.create(
+        channel=channel, account=account, label=label, place=place, config=_encrypted(validated), **fields
+    )
+
+
+def sync_templates(deployment: Deployment) -> int:
+    """Fetch the provider's templates of `deployment`; those it no longer has are removed. Returns how many there are."""
+    found = channel_of(deployment).templates()
+    with Template._meta.database.atomic():
+        Template.delete().where(Template.deployment == deployment).execute()
+        for template in found:
+            Template.create(
+                deployment=deployment,
+                name=template.name,
+                language=template.language,
+                category=template.category,
+                status=template.status,
+                header=template.header,
+                body=template.body,
+                footer=template.footer,
+                buttons=list(template.buttons),
+                parameters=list(template.parameters),
+                synced=clock.now(),
+            )
+    return len(found)
+
+
+def _is_secret(annotation: Any) -> bool:
+    return annotation is SecretStr or SecretStr in get_args(annotation)
+
+
+def _encrypted(config: BaseModel) -> dict[str, Any]:
+    stored = config.model_dump(mode="json")
+    for name, field in type(config).model_fields.items():
+        secret = getattr(config, name)
+        if _is_secret(field.annotation) and secret is not None:
+            stored[name] = _ENCRYPTED + parley().keys.encrypt(secret.get_secret_value())
+    return stored
+
+
+def _decrypted(stored: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: parley().keys.decrypt(value.removeprefix(_ENCRYPTED))
+        if isinstance(value, str) and value.startswith(_ENCRYPTED)
+        else value
+        for name, value in stored.items()
+    }

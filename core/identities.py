@@ -1,0 +1,115 @@
+"""Find out who someone is by the aliases that a channel names, and keep those aliases true."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from core import search
+from core.channel import Alias, Profile
+from core.models import Deployment, Identity, IdentityAlias, User, record
+from core.phones import country_of, international
+from core.text import clean
+
+
+def find(deployment: Deployment, aliases: Sequence[Alias]) -> Identity | None:
+    """Return the identity that the strongest known alias names; `aliases` come strongest first.
+
+    A scoped id decides over a phone number: when someone known by a number comes with a scoped id that differs from the one on
+    record, it is somebody else who has the number now.
+    """
+    known = _valid(deployment, aliases)
+    for place, alias in enumerate(aliases):
+        row = known.get((alias.kind, alias.value))
+        if row is None:
+            continue
+        stronger = [given.kind for given in aliases[:place]]
+        taken = stronger and IdentityAlias.select().where(
+            IdentityAlias.identity == row.identity_id,
+            IdentityAlias.kind.in_(stronger),
+            IdentityAlias.valid_until.is_null(),
+        ).exists()
+        if not taken:
+            identity: Identity = Identity.get_by_id(row.identity_id)
+            return identity
+    return None
+
+
+def create(deployment: Deployment, aliases: Sequence[Alias], profile: Profile, now: datetime) -> Identity:
+    """Make a user and its identity on `deployment`.
+
+    Raises peewee.IntegrityError when the same person is being created elsewhere at this moment; the caller begins anew.
+    """
+    phone = international(profile.phone)
+    user = User.create(
+        name=clean(profile.name) or None,
+        email=clean(profile.email) or None,
+        phone=phone,
+        country=country_of(phone),
+        language=clean(profile.language) or None,
+        timezone=clean(profile.timezone) or None,
+        created=now,
+        handler_since=now,
+    )
+    identity: Identity = Identity.create(
+        user=user, deployment=deployment, profile_name=clean(profile.name) or None, created=now
+    )
+    keep_aliases(identity, aliases, now)
+    search.index(user.id)
+    record(user.id, "user_created", identity=identity.id)
+    return identity
+
+
+def keep_aliases(identity: Identity, aliases: Sequence[Alias], now: datetime) -> bool:
+    """Make `aliases` the valid ones of their kinds for `identity`; stale ones end, here and with whoever had them before.
+
+    Returns whether anything changed.
+    """
+    known = _valid(identity.deployment, aliases)
+    changed = False
+    for alias in aliases:
+        row = known.get((alias.kind, alias.value))
+        if row is not None and row.identity_id == identity.id:
+            continue
+        stale = (IdentityAlias.identity == identity.id) & (IdentityAlias.kind == alias.kind)
+        if row is not None:
+            stale = stale | (IdentityAlias.id == row.id)
+        IdentityAlias.update(valid_until=now).where(IdentityAlias.valid_until.is_null(), stale).execute()
+        IdentityAlias.create(
+            deployment=identity.deployment_id, kind=alias.kind, value=clean(alias.value), identity=identity, valid_from=now
+        )
+        changed = True
+    return changed
+
+
+def learn(identity: Identity, user: User, profile: Profile) -> None:
+    """Fill what is not known of the user from what the provider says; what is known stays as it is."""
+    name = clean(profile.name)
+    if name and name != identity.profile_name:
+        Identity.update(profile_name=name).where(Identity.id == identity.id).execute()
+    phone = international(profile.phone)
+    offered = {
+        "name": name or None,
+        "email": clean(profile.email) or None,
+        "phone": phone,
+        "country": country_of(phone),
+        "language": clean(profile.language) or None,
+        "timezone": clean(profile.timezone) or None,
+    }
+    news = {field: value for field, value in offered.items() if value and getattr(user, field) is None}
+    if news:
+        User.update(news).where(User.id == user.id).execute()
+        search.index(user.id)
+
+
+def _valid(deployment: Deployment, aliases: Sequence[Alias]) -> dict[tuple[str, str], IdentityAlias]:
+    if not aliases:
+        return {}
+    pairs = [f"{alias.kind}\n{clean(alias.value)}" for alias in aliases]
+    values = [clean(alias.value) for alias in aliases]
+    rows = IdentityAlias.select().where(
+        IdentityAlias.deployment == deployment,
+        IdentityAlias.kind.in_([alias.kind for alias in aliases]),
+        IdentityAlias.value.in_(values),
+        IdentityAlias.valid_until.is_null(),
+    )
+    found = {(row.kind, row.value): row for row in rows if f"{row.kind}\n{row.value}" in pairs}
+    return {(alias.kind, alias.value): found[alias.kind, clean(alias.value)] for alias in aliases if (alias.kind, clean(alias.value)) in found}

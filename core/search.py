@@ -1,0 +1,85 @@
+"""Find users by name, phone, email or external id, as one types (A7)."""
+
+from typing import Any
+
+from peewee import BigIntegerField, Expression, TextField
+
+from core.db import is_sqlite
+from core.masks import masked_name
+from core.models import Identity, IdentityAlias, User
+from core.models.base import Table
+from core.text import clean
+
+LONGEST_QUERY = 200
+_TRIGRAM = 3
+_AFTER_ALL = "\U0010ffff"
+
+
+class UserSearch(Table):
+    """What a search may find of a user, in lower case: `shown` to every role, `personal` only to those who see it in clear.
+
+    A full-text table with trigrams on SQLite; on PostgreSQL a table with trigram indexes, where that extension is there.
+    """
+
+    rowid = BigIntegerField(primary_key=True)
+    shown = TextField()
+    personal = TextField()
+
+
+def index(user_id: int) -> None:
+    """Bring the search row of a user up to date; call it whenever name, email, phone or an alias changed."""
+    user = User.get_by_id(user_id)
+    aliases = (
+        IdentityAlias.select(IdentityAlias.value)
+        .join(Identity)
+        .where(Identity.user == user_id, IdentityAlias.valid_until.is_null())
+        .order_by(IdentityAlias.id)
+    )
+    parts = [user.name, user.email, user.phone, *(value for (value,) in aliases.tuples())]
+    name_key = user.name.lower()[:LONGEST_QUERY] if user.name else None
+    if name_key != user.name_key:
+        User.update(name_key=name_key).where(User.id == user_id).execute()
+    UserSearch.delete().where(UserSearch.rowid == user_id).execute()
+    UserSearch.insert(
+        rowid=user_id,
+        shown=masked_name(user.name).lower() if user.name else "",
+        personal="\n".join(part.lower() for part in parts if part),
+    ).execute()
+
+
+def matching(query: str, *, personal: bool) -> Any:
+    """Return a condition on User for those that `query` finds, or None when it asks for nothing.
+
+    `personal` says whether masked data may be searched; without it only what every role sees is.
+    """
+    text = clean(query).strip().lower()[:LONGEST_QUERY]
+    if not text:
+        return None
+    if not any(character.isalpha() for character in text):
+        # +1 (555) 0100, 1-555-0100 and 15550100 are one number
+        text = "".join(character for character in text if character.isdigit()) or text
+    column = UserSearch.personal if personal else UserSearch.shown
+    if len(text) < _TRIGRAM:
+        return _beginning(text, personal)
+    if is_sqlite():
+        found = Expression(column, "MATCH", '"' + text.replace('"', '""') + '"')
+    else:
+        found = Expression(column, "LIKE", "%" + _literal(text) + "%")
+    return User.id.in_(UserSearch.select(UserSearch.rowid).where(found))
+
+
+def _beginning(text: str, personal: bool) -> Any:
+    """Trigrams need three characters: a shorter query finds the names and numbers that begin with it, by index."""
+    if not personal:
+        # The name in full would give away the letters behind the mask, so only those whose mask begins so are found.
+        return User.id.in_(UserSearch.select(UserSearch.rowid).where(_between(UserSearch.shown, text)))
+    condition = _between(User.name_key, text)
+    return condition | _between(User.phone, f"+{text}") if text.isdigit() else condition
+
+
+def _between(column: Any, text: str) -> Any:
+    return (column >= text) & (column < text + _AFTER_ALL)
+
+
+def _literal(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

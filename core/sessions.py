@@ -1,0 +1,75 @@
+"""Divide a conversation into sessions: opened by a message, over after an idle time or when closed."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from core.models import Identity, Session, User
+
+
+def join(
+    user: User, identity: Identity, at: datetime, *, inbound: bool, handler: str, footprint: Mapping[str, Any]
+) -> Session:
+    """Put a message of `identity` at `at` into its session: the running one, an earlier one when it came late, or a new one.
+
+    The user's row is locked by the caller.
+    """
+    latest = _latest(identity)
+    if latest is not None and at < latest.opened:
+        earlier = (
+            Session.select()
+            .where(Session.identity == identity, Session.opened <= at)
+            .order_by(Session.id.desc())
+            .first()
+        )
+        return _continue(earlier or latest, identity, at, inbound, handler)
+    if latest is not None and is_running(latest, at):
+        return _continue(latest, identity, at, inbound, handler)
+    number = user.session_count + 1
+    User.update(session_count=number).where(User.id == user.id).execute()
+    user.session_count = number
+    return Session.create(
+        user=user.id,
+        identity=identity.id,
+        deployment=identity.deployment_id,
+        number=number,
+        opened=at,
+        last_inbound=at if inbound else None,
+        last_message=at,
+        expires=at + timedelta(seconds=identity.deployment.idle_seconds),
+        handlers=[handler],
+        message_count=1,
+        footprint=dict(footprint),
+    )
+
+
+def is_running(session: Session, at: datetime) -> bool:
+    """Say whether `session` is open at `at`: neither closed nor idle for too long."""
+    return at < session.expires and (session.closed is None or at < session.closed)
+
+
+def close(identity: Identity, why: str, at: datetime) -> None:
+    """Close the running session of `identity`, if there is one."""
+    latest = _latest(identity)
+    if latest is not None and is_running(latest, at):
+        Session.update(closed=at, closed_why=why).where(Session.id == latest.id).execute()
+
+
+def _latest(identity: Identity) -> Session | None:
+    found: Session | None = Session.select().where(Session.identity == identity).order_by(Session.id.desc()).first()
+    return found
+
+
+def _continue(session: Session, identity: Identity, at: datetime, inbound: bool, handler: str) -> Session:
+    changes: dict[str, Any] = {"message_count": Session.message_count + 1}
+    if at > session.last_message:
+        changes["last_message"] = at
+    if inbound and (session.last_inbound is None or at > session.last_inbound):
+        changes["last_inbound"] = at
+    expires = at + timedelta(seconds=identity.deployment.idle_seconds)
+    if expires > session.expires:
+        changes["expires"] = expires
+    if handler not in session.handlers:
+        changes["handlers"] = [*session.handlers, handler]
+    Session.update(changes).where(Session.id == session.id).execute()
+    return session

@@ -1,0 +1,97 @@
+"""Fixtures of the house: an app on each database, a clock that can be held, and hands to work it with."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from servers import drop_postgres, postgres_url
+
+from core import clock as clocks
+from core.app import create_app
+from core.clock import HeldClock
+from core.db import database
+from core.settings import SHIPPED, Settings
+from core.worker import Worker
+
+SECRET_KEY = "a secret key for the tests, long enough"
+
+
+def settings_for(url: str, folder: Path, **overrides: Any) -> Settings:
+    """Return settings for a database; nothing is read from the environment."""
+    given: dict[str, Any] = {"secret_key": SECRET_KEY, "database_url": url, "data_dir": folder, "plugins": SHIPPED}
+    return Settings(**{**given, **overrides})
+
+
+def close(app: Flask) -> None:
+    """End what an app keeps open: streams, connections, clients."""
+    parts = app.extensions["parley"]
+    parts.hub.stop()
+    for _, channel in parts.channels.values():
+        channel.close()
+    if not database.is_closed():
+        database.close()
+    if hasattr(database.obj, "close_all"):
+        database.obj.close_all()
+
+
+def prepare(url: str) -> None:
+    """Bring an empty database to the newest schema."""
+    close(create_app(settings_for(url, Path())))
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite database, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "parley.db"
+    prepare(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A fresh, migrated database of each kind."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "parley.db")
+        yield f"sqlite:///{tmp_path}/parley.db"
+        return
+    url = postgres_url(prepare)
+    yield url
+    drop_postgres(url)
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    """The settings of the app under test."""
+    return settings_for(database_url, tmp_path)
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
+    """An app on a fresh database, with everything that ships, and its context pushed."""
+    app = create_app(settings)
+    with app.app_context(), database.connection_context():
+        yield app
+    close(app)
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A browser without a login."""
+    return app.test_client()
+
+
+@pytest.fixture
+def clock() -> Iterator[HeldClock]:
+    """The clock, held: it moves when it is told to."""
+    with clocks.held() as held:
+        yield held
+
+
+@pytest.fixture
+def worker(app: Flask) -> Worker:
+    """A worker that does what is due when it is asked to, in the test's own thread."""
+    return Worker(app)
