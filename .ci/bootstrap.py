@@ -119,7 +119,8 @@ def pip_install(*arguments: str, what: str, total: int = 0) -> None:
     code, output = run(PYTHON, "-m", "pip", "install", *flags, *arguments, total=total)
     if code == 0:
         return
-    tail = "\n".join(f"  {line}" for line in output.splitlines()[-25:])
+    lines = [line for line in output.splitlines() if "WARNING:" not in line]
+    tail = "\n".join(f"  {line}" for line in lines[-12:])
     raise Failure(f"installing {what} failed; pip said:\n{tail}\n{advice(output)} Nothing has to be undone.")
 
 
@@ -143,8 +144,8 @@ def advice(output: str) -> str:
 
 
 def fingerprint(*files: str) -> str:
-    """Return what an installation depends on: these files, the Python, and where the folder stands."""
-    digest = hashlib.sha256(f"{sys.version}\n{sys.base_prefix}\n{ROOT}\n".encode())
+    """Return what an installation depends on: these files, the Python of `.venv`, and where the folder stands."""
+    digest = hashlib.sha256(f"{ROOT}\n{PYTHON.resolve()}\n".encode())
     for name in files:
         digest.update((ROOT / name).read_bytes())
     return digest.hexdigest()
@@ -156,9 +157,9 @@ def holds(stamp: Path, wanted: str) -> bool:
 
 
 def make_venv() -> None:
-    """Create `.venv`, or create it anew when another Python or another folder made it."""
-    stamp, wanted = VENV / "stamp-venv", fingerprint()
-    if holds(stamp, wanted):
+    """Create `.venv`, or create it anew when its Python is gone or the folder has moved."""
+    stamp = VENV / "stamp-venv"
+    if holds(stamp, fingerprint()):
         return
     say(f"making .venv with Python {sys.version.split()[0]}")
     for child in VENV.iterdir():
@@ -169,7 +170,7 @@ def make_venv() -> None:
     code, output = run(sys.executable, "-m", "venv", VENV)
     if code:
         raise Failure(f"Python could not make .venv; it said:\n{output}\nMend that and start again.")
-    stamp.write_text(wanted)
+    stamp.write_text(fingerprint())
 
 
 def install_product() -> None:
