@@ -144,7 +144,7 @@ def advice(output: str) -> str:
 
 
 def fingerprint(*files: str) -> str:
-    """Return what an installation depends on: these files, the Python of `.venv`, and where the folder stands."""
+    """Return what an installation depends on: these files, the Python in use, and where the folder stands."""
     digest = hashlib.sha256(f"{ROOT}\n{PYTHON.resolve()}\n".encode())
     for name in files:
         digest.update((ROOT / name).read_bytes())
