@@ -31,7 +31,7 @@ lint: setup-test ## check style, types and architecture alone
 	@$(VENV)/ruff check --quiet .
 	@$(VENV)/ruff format --quiet --check . || { $(VENV)/ruff format --check . ; echo "Run: make format"; exit 1; }
 	@$(VENV)/mypy
-	@$(VENV)/lint-imports
+	@$(VENV)/lint-imports --no-logo
 
 format: setup-test ## rewrite the code in the house style
 	@$(VENV)/ruff check --quiet --fix-only .
