@@ -1,4 +1,4 @@
-"""The public surface for plugin authors: what is named here is kept stable, and nothing else needs to be imported from core."""
+"""The public surface for plugin authors: kept stable, and all that a channel needs to import."""
 
 from core.channel import (
     Alias,

@@ -50,7 +50,9 @@ def _configure(app: Flask, settings: Settings) -> None:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, hops, hops, hops)  # type: ignore[method-assign]
     structlog.configure(logger_factory=structlog.stdlib.LoggerFactory())
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # its INFO lines hold URLs, and some providers put tokens there
+    logging.getLogger("httpx").setLevel(
+        logging.WARNING
+    )  # its INFO lines hold URLs, and some providers put tokens there
 
 
 def _load_plugins(app: Flask) -> None:

@@ -1,7 +1,7 @@
 """The Channel contract, and the values that travel between a channel and core.
 
-A channel declares what it is (rules, capabilities, Config, Footprint) and knows a few verbs: verify, parse, send, check. Sessions,
-transactions, forms and errors belong to core. This module imports no model.
+A channel declares what it is (rules, capabilities, Config, Footprint) and knows a few verbs: verify, parse,
+send, check. Sessions, transactions, forms and errors belong to core. This module imports no model.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -55,7 +55,7 @@ class Outside(StrEnum):
 
 @dataclass(frozen=True)
 class Rules:
-    """A channel's rule about who may write when: data with a source and a date, never constants scattered in code."""
+    """Who may write when on a channel: data with a source and a date, never constants scattered in code."""
 
     starts: Side
     window: timedelta | None
@@ -96,7 +96,7 @@ class ReachKind(StrEnum):
 
 @dataclass(frozen=True)
 class Reach:
-    """The gate's answer: may this author write to this identity now, until or since when, why, and what can be done instead."""
+    """The gate's answer: may this author write now, until or since when, why, and what to do instead."""
 
     kind: ReachKind
     sentence: str
@@ -139,8 +139,8 @@ class TemplateCall:
 class Outbound:
     """One message on its way out.
 
-    `to` holds the identity's valid aliases by kind; `ref` is our own id, which travels with the message where the provider
-    allows it, so that a status can settle what a crash left unconfirmed.
+    `to` holds the identity's valid aliases by kind; `ref` is our own id, which travels with the message where
+    the provider allows it, so that a status can settle what a crash left unconfirmed.
     """
 
     kind: str = "text"
@@ -154,7 +154,10 @@ class Outbound:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What the provider said to a message that it took. `aliases` are those of the user that the answer revealed."""
+    """What the provider said to a message that it took.
+
+    `aliases` are those of the user that the answer revealed.
+    """
 
     provider_id: str | None
     state: Delivery = Delivery.SENT
@@ -222,7 +225,10 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """Something that a webhook says. `account` names the deployment's account; None means the one of the webhook's URL."""
+    """Something that a webhook says.
+
+    `account` names the deployment's account; None means the one of the webhook's URL.
+    """
 
     at: datetime
     account: str | None = None
@@ -233,8 +239,9 @@ class Event:
 class Received(Event):
     """A user wrote, or did something that counts as a message.
 
-    `aliases` come strongest first. `id` is the provider's and makes a repeat harmless. `resets_window` is False for what is no act
-    of writing, such as an edit, a deletion or a notice: it is shown, but opens no window and moves no "last seen".
+    `aliases` come strongest first. `id` is the provider's and makes a repeat harmless. `resets_window` is
+    False for what is no act of writing, such as an edit, a deletion or a notice: it is shown, but opens no
+    window and moves no "last seen".
     """
 
     id: str | None
@@ -250,7 +257,10 @@ class Received(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Echoed(Event):
-    """A colleague answered outside Parley, for instance in the provider's own app; `aliases` are the user's."""
+    """A colleague answered outside Parley, for instance in the provider's own app.
+
+    `aliases` are the user's.
+    """
 
     id: str | None
     aliases: tuple[Alias, ...]
@@ -278,7 +288,7 @@ class StatusChanged(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class AliasesChanged(Event):
-    """The user of `before` is from now on known by `after`: a new number, or an id that the provider rotated."""
+    """The user of `before` is now known by `after`: a new number, or an id that the provider rotated."""
 
     id: str | None
     before: tuple[Alias, ...]
@@ -289,7 +299,10 @@ class AliasesChanged(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Noted(Event):
-    """Something that is no message: about the account, or of a kind that the channel does not know. It is kept, and shown where it can be."""
+    """Something that is no message: about the account, or of a kind that the channel does not know.
+
+    It is kept, and shown where it can be.
+    """
 
     label: str
     aliases: tuple[Alias, ...] = ()
@@ -298,7 +311,10 @@ class Noted(Event):
 
 @dataclass(frozen=True)
 class Webhook:
-    """One request as it came. Header names are lower case; the body is the raw bytes that a signature covers."""
+    """One request as it came.
+
+    Header names are lower case; the body is the raw bytes that a signature covers.
+    """
 
     method: str
     headers: Mapping[str, str]
@@ -321,14 +337,17 @@ class ChannelError(Exception):
 
 
 class VerificationError(ChannelError):
-    """A request that does not prove that it comes from the provider. The text is for the log, without secrets."""
+    """A request that does not prove that it comes from the provider.
+
+    The text is for the log, without secrets.
+    """
 
 
 class SendError(ChannelError):
     """The provider did not take a message.
 
-    `uncertain` means that it may have taken it all the same (a time-out after the request went out): nothing is then sent again by
-    itself. Otherwise `failure` says whether a retry helps, and what follows.
+    `uncertain` means that it may have taken it all the same (a time-out after the request went out): nothing
+    is then sent again by itself. Otherwise `failure` says whether a retry helps, and what follows.
     """
 
     def __init__(self, reason: str, *, uncertain: bool = False, **what_follows: Any) -> None:
@@ -400,9 +419,10 @@ class Channel:
         raise VerificationError(f"{self.label} has no webhook.")
 
     def parse(self, webhook: Webhook) -> Sequence[Event]:
-        """Return everything that the body says, in its order. Pure and tolerant: what it does not know becomes Noted or a message of kind `unknown`.
+        """Return everything that the body says, in its order.
 
-        Raises ValueError when the body as a whole cannot be read.
+        Pure and tolerant: what it does not know becomes Noted or a message of kind `unknown`. Raises
+        ValueError when the body as a whole cannot be read.
         """
         return ()
 
@@ -420,7 +440,10 @@ class Channel:
 
     @classmethod
     def routes(cls) -> Blueprint | None:
-        """Return pages of the channel's own, mounted at `/<channel name>/<deployment key>/`; most have none."""
+        """Return pages of the channel's own, mounted at `/<channel name>/<deployment key>/`.
+
+        Most have none.
+        """
         return None
 
     def footprint_card(self, footprint: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -433,12 +456,15 @@ class Channel:
         return rows
 
     def reach(self, identity: Reachable, author: Author, now: datetime) -> Reach:
-        """Say whether `author` may write to `identity` at `now`. Override only a rule that is not of this form."""
+        """Say whether `author` may write to `identity` at `now`.
+
+        Override only a rule that is not of this form.
+        """
         return reach(self.label, self.rules, identity, author, now)
 
 
 def window_of(rules: Rules, identity: Reachable) -> tuple[datetime | None, datetime | None]:
-    """Return when the free-form window of `identity` closes (or closed), and when it was last known to be open.
+    """Return when the free-form window of `identity` closes or closed, and its last inbound.
 
     An error of the provider that closed the window (`window_closed_at`) holds until the user writes again.
     """
@@ -453,7 +479,8 @@ def window_of(rules: Rules, identity: Reachable) -> tuple[datetime | None, datet
 def reach(label: str, rules: Rules, identity: Reachable, author: Author, now: datetime) -> Reach:
     """Apply `rules` to `identity`.
 
-    The window is half-open: at exactly `last_inbound + window` it is closed. An unknown last inbound counts as closed.
+    The window is half-open: at exactly `last_inbound + window` it is closed. An unknown last inbound counts
+    as closed.
     """
     if identity.opted_out_at:
         return Reach(
@@ -470,16 +497,24 @@ def reach(label: str, rules: Rules, identity: Reachable, author: Author, now: da
             since=identity.blocked_at,
         )
     if identity.unreachable:
-        return Reach(ReachKind.UNREACHABLE, identity.unreachable, "The next message of the user opens the way again.")
+        return Reach(
+            ReachKind.UNREACHABLE, identity.unreachable, "The next message of the user opens the way again."
+        )
     if rules.window is None:
         if identity.last_inbound or rules.starts is Side.EITHER:
             return Reach(ReachKind.FREE_FORM, f"{label} has no time limit.")
-        return Reach(ReachKind.NEEDS_USER_FIRST, f"On {label} the user writes first.", "Wait for the user's first message.")
+        return Reach(
+            ReachKind.NEEDS_USER_FIRST,
+            f"On {label} the user writes first.",
+            "Wait for the user's first message.",
+        )
     closes, _ = window_of(rules, identity)
     if closes and now < closes:
         return Reach(ReachKind.FREE_FORM, f"{label} lets us write freely until then.", until=closes)
     hours = int(rules.window.total_seconds() // 3600)
-    human_until = identity.last_inbound + rules.human_window if identity.last_inbound and rules.human_window else None
+    human_until = (
+        identity.last_inbound + rules.human_window if identity.last_inbound and rules.human_window else None
+    )
     if rules.outside is Outside.HUMAN and human_until and now < human_until:
         return Reach(
             ReachKind.HUMAN_ONLY,

@@ -5,18 +5,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-
 from core import clock, sessions
 from core.channel import AuthorKind, Delivery
 from core.cursor import Cursor
-from core.db import lock_for_update
+from core.db import dictionaries, lock_for_update, tuples
 from core.models import Deployment, Identity, Message, User, record
 from core.text import clean, clean_json, snippet
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """What is to be added to a conversation. `counts` is False for what is no act of writing, such as an edit or a notice."""
+    """What is to be added to a conversation.
+
+    `counts` is False for what is no act of writing, such as an edit or a notice.
+    """
 
     author: AuthorKind
     kind: str
@@ -35,23 +37,25 @@ class Entry:
 
 
 def lock_user(user_id: int) -> User:
-    """Return the user's row, locked until the transaction ends: nobody else changes or writes to this user meanwhile."""
+    """Return the user's row, locked until the transaction ends."""
     locked: User = lock_for_update(User.select().where(User.id == user_id)).get()
     return locked
 
 
 def append(user: User, identity: Identity, entry: Entry, event: str) -> Message:
-    """Add `entry` to the conversation of `user`, whose row is locked, and record `event` with the message's id.
+    """Add `entry` to the conversation of `user`, whose row is locked, and record `event`.
 
-    Keeps in step what lists show of it: session, counters, last message. Entries of the system belong to the session around them
-    and change none of these.
+    Keeps in step what lists show of it: session, counters, last message. Entries of the system belong to the
+    session around them and change none of these.
     """
     text = clean(entry.text)
     session_id = None
     if entry.author is not AuthorKind.SYSTEM:
         inbound = entry.author is AuthorKind.USER and entry.counts
         handler = _handled_by(user, entry)
-        session = sessions.join(user, identity, entry.at, inbound=inbound, handler=handler, footprint=entry.footprint)
+        session = sessions.join(
+            user, identity, entry.at, inbound=inbound, handler=handler, footprint=entry.footprint
+        )
         session_id = session.id
         _keep_in_step(user, identity, entry, text)
     message = Message.create(
@@ -78,7 +82,9 @@ def append(user: User, identity: Identity, entry: Entry, event: str) -> Message:
 
 def note(user: User, identity: Identity, kind: str, text: str, **payload: Any) -> Message:
     """Add an entry of the system: something that happened, said in one sentence."""
-    entry = Entry(author=AuthorKind.SYSTEM, kind=kind, at=clock.now(), text=text, payload=payload, counts=False)
+    entry = Entry(
+        author=AuthorKind.SYSTEM, kind=kind, at=clock.now(), text=text, payload=payload, counts=False
+    )
     return append(user, identity, entry, "conversation_noted")
 
 
@@ -92,23 +98,25 @@ def page(
     deployment_ids: Sequence[int] = (),
     identity_id: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Return up to `limit` entries as dictionaries, oldest first: the newest ones, those before a place, or those after one.
+    """Return up to `limit` entries, oldest first: the newest ones, those before a place, or those after one.
 
     Each has the columns of a message and `channel`, the name of its channel.
     """
     place = (Message.at, Message.id)
     query = Message.select(Message, Deployment.channel).join(Deployment)
-    query = query.where(Message.identity == identity_id) if identity_id else query.where(Message.user == user_id)
+    query = (
+        query.where(Message.identity == identity_id) if identity_id else query.where(Message.user == user_id)
+    )
     if authors:
         query = query.where(Message.author.in_(list(authors)))
     if deployment_ids:
         query = query.where(Message.deployment.in_(list(deployment_ids)))
     if after is not None:
-        return list(query.where(_beyond(after, forward=True)).order_by(*place).limit(limit).dicts())
+        return dictionaries(query.where(_beyond(after, forward=True)).order_by(*place).limit(limit))
     if before is not None:
         query = query.where(_beyond(before, forward=False))
-    newest_first = query.order_by(*(column.desc() for column in place)).limit(limit).dicts()
-    return list(newest_first)[::-1]
+    newest_first = query.order_by(*(column.desc() for column in place)).limit(limit)
+    return dictionaries(newest_first)[::-1]
 
 
 def place_of(row: Mapping[str, Any]) -> Cursor:
@@ -117,17 +125,19 @@ def place_of(row: Mapping[str, Any]) -> Cursor:
 
 
 def reactions_to(user_id: int, provider_ids: Sequence[str]) -> dict[str, list[str]]:
-    """Return the emoji that stand on each of these messages; an author's later reaction replaces the earlier one."""
+    """Return the emoji that stand on each of these messages.
+
+    An author's later reaction replaces the earlier one.
+    """
     if not provider_ids:
         return {}
     rows = (
         Message.select(Message.reply_to, Message.author, Message.operator, Message.payload)
         .where(Message.user == user_id, Message.kind == "reaction", Message.reply_to.in_(list(provider_ids)))
         .order_by(Message.at, Message.id)
-        .tuples()
     )
     latest: dict[tuple[str, str, int | None], str] = {}
-    for target, author, operator, payload in rows:
+    for target, author, operator, payload in tuples(rows):
         latest[target, author, operator] = payload.get("emoji") or ""
     found: dict[str, list[str]] = {}
     for (target, _, _), emoji in latest.items():

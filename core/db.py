@@ -90,18 +90,32 @@ def connect(url: str, max_connections: int = 20) -> Database:
     return opened
 
 
-def lock_for_update(query: Any) -> Any:
+def tuples(query: Any) -> list[tuple[Any, ...]]:
+    """Run a SELECT and return its rows as tuples."""
+    return list(query.tuples())
+
+
+def dictionaries(query: Any) -> list[dict[str, Any]]:
+    """Run a SELECT and return its rows as dictionaries."""
+    return list(query.dicts())
+
+
+def lock_for_update(query: Any, *, skip_locked: bool = False) -> Any:
     """Lock the rows of a SELECT until the transaction ends.
 
-    SQLite needs nothing: its transactions here begin IMMEDIATE, so there is one writer at a time.
+    With `skip_locked`, rows that another transaction holds are left out instead of waited for. SQLite needs
+    nothing: its transactions here begin IMMEDIATE, so there is one writer at a time.
     """
-    return query if is_sqlite() else query.for_update()
+    if is_sqlite():
+        return query
+    return query.for_update("FOR UPDATE SKIP LOCKED") if skip_locked else query.for_update()
 
 
 def migrate(folders: Iterable[tuple[str, Path]]) -> list[str]:
-    """Bring the schema up to date: one folder and one history table per owner, all in one transaction under one lock.
+    """Bring the schema up to date, folder by folder, all in one transaction under one lock.
 
-    Returns the names of the migrations that ran. A second process that starts meanwhile waits, then finds nothing to do.
+    Returns the names of the migrations that ran. A second process that starts meanwhile waits, then finds
+    nothing to do.
     """
     ran: list[str] = []
     with database.connection_context(), database.atomic():
@@ -116,7 +130,21 @@ def migrate(folders: Iterable[tuple[str, Path]]) -> list[str]:
 
 
 def dialect_types() -> dict[str, str]:
-    """Return the column types that differ between the engines, for migrations written as SQL with `{moment}` and the like."""
+    """Return the column types that differ between the engines, for migrations written as SQL."""
     if is_sqlite():
-        return {"id": "INTEGER NOT NULL PRIMARY KEY", "ref": "INTEGER", "moment": "INTEGER", "json": "TEXT", "blob": "BLOB", "flag": "INTEGER"}
-    return {"id": "BIGSERIAL PRIMARY KEY", "ref": "BIGINT", "moment": "TIMESTAMPTZ", "json": "JSONB", "blob": "BYTEA", "flag": "BOOLEAN"}
+        return {
+            "id": "INTEGER NOT NULL PRIMARY KEY",
+            "ref": "INTEGER",
+            "moment": "INTEGER",
+            "json": "TEXT",
+            "blob": "BLOB",
+            "flag": "INTEGER",
+        }
+    return {
+        "id": "BIGSERIAL PRIMARY KEY",
+        "ref": "BIGINT",
+        "moment": "TIMESTAMPTZ",
+        "json": "JSONB",
+        "blob": "BYTEA",
+        "flag": "BOOLEAN",
+    }

@@ -6,10 +6,12 @@ from typing import Any
 
 from core import clock
 from core.channel import Delivery, Failure, StatusChanged
+from core.db import database
 from core.models import Deployment, HeldStatus, Identity, Message, record
 from core.text import clean
 
-# A total order, so that the end is the same whatever came first: a message that arrived did not fail, one that failed was sent.
+# A total order, so that the end is the same whatever came first: a message that arrived did not fail, one
+# that failed was sent.
 _LADDER = (
     Delivery.QUEUED,
     Delivery.UNCONFIRMED,
@@ -18,15 +20,20 @@ _LADDER = (
     Delivery.DELIVERED,
     Delivery.READ,
 )
-_TIMES = {Delivery.SENT: "sent", Delivery.DELIVERED: "delivered", Delivery.READ: "read", Delivery.FAILED: "failed"}
+_TIMES = {
+    Delivery.SENT: "sent",
+    Delivery.DELIVERED: "delivered",
+    Delivery.READ: "read",
+    Delivery.FAILED: "failed",
+}
 _HELD_FOR = timedelta(days=7)
 
 
 def climb(message: Message, status: Delivery, at: datetime, failure: Failure | None = None) -> bool:
     """Record that `message` came as far as `status` at `at`; returns whether that was news.
 
-    Runs in the caller's transaction, with the user's row locked. The state never falls; each step keeps its earliest time.
-    What was never sent stays so.
+    Runs in the caller's transaction, with the user's row locked. The state never falls; each step keeps its
+    earliest time. What was never sent stays so.
     """
     if message.state not in _LADDER or status not in _LADDER:
         return False
@@ -50,7 +57,7 @@ def climb(message: Message, status: Delivery, at: datetime, failure: Failure | N
 
 
 def follow(failure: Failure, identity: Identity, at: datetime) -> None:
-    """Do what a failure asks for: close the window, note an opt-out, mark the user unreachable, pause the deployment."""
+    """Do what a failure asks for: close the window, note an opt-out, mark as unreachable, pause."""
     changes: dict[str, Any] = {}
     if failure.closes_window:
         changes["window_closed_at"] = at
@@ -67,10 +74,15 @@ def follow(failure: Failure, identity: Identity, at: datetime) -> None:
 
 
 def apply(message: Message, event: StatusChanged, at: datetime) -> None:
-    """Apply a provider's status to `message`, with what follows from it; a word that Parley does not know is kept with the message."""
+    """Apply a provider's status to `message`, with what follows from it.
+
+    A word that Parley does not know is kept with the message.
+    """
     if event.status is None:
         told = [*message.payload.get("provider_said", []), {"word": clean(event.word), "at": at.isoformat()}]
-        Message.update(payload={**message.payload, "provider_said": told[-20:]}).where(Message.id == message.id).execute()
+        Message.update(payload={**message.payload, "provider_said": told[-20:]}).where(
+            Message.id == message.id
+        ).execute()
         record(message.user_id, "message_status_changed", message=message.id, state=message.state)
         return
     climb(message, event.status, at, event.failure)
@@ -105,19 +117,20 @@ def settle(message: Message) -> None:
 
 
 def settle_stragglers() -> int:
-    """Settle the statuses that were held just while their message was being recorded, and drop those that nobody ever claims."""
-    HeldStatus.delete().where(HeldStatus.received < clock.now() - _HELD_FOR).execute()
+    """Settle statuses held just while their message was being recorded; drop those nobody ever claims."""
+    HeldStatus.remove(HeldStatus.received < clock.now() - _HELD_FOR)
     waiting = (
         Message.select(Message)
         .join(
             HeldStatus,
-            on=(HeldStatus.deployment == Message.deployment) & (HeldStatus.provider_id == Message.provider_id),
+            on=(HeldStatus.deployment == Message.deployment)
+            & (HeldStatus.provider_id == Message.provider_id),
         )
         .distinct()
     )
     count = 0
     for message in waiting.limit(100):
-        with Message._meta.database.atomic():
+        with database.atomic():
             settle(message)
         count += 1
     return count

@@ -9,6 +9,7 @@ from pydantic import BaseModel, SecretStr
 from core import clock
 from core.channel import Channel
 from core.context import parley
+from core.db import database
 from core.models import Deployment, Template
 
 _ENCRYPTED = "encrypted:"
@@ -55,8 +56,8 @@ def add_deployment(
 ) -> Deployment:
     """Put a channel somewhere.
 
-    Raises UnknownChannel, pydantic.ValidationError naming the fields of `config`, and peewee.IntegrityError when the account
-    is already served.
+    Raises UnknownChannel, pydantic.ValidationError naming the fields of `config`, and peewee.IntegrityError
+    when the account is already served.
     """
     validated = channel_class(channel).Config.model_validate(config)
     return Deployment.create(
@@ -65,10 +66,13 @@ def add_deployment(
 
 
 def sync_templates(deployment: Deployment) -> int:
-    """Fetch the provider's templates of `deployment`; those it no longer has are removed. Returns how many there are."""
+    """Fetch the provider's templates of `deployment`; those it no longer has are removed.
+
+    Returns how many there are.
+    """
     found = channel_of(deployment).templates()
-    with Template._meta.database.atomic():
-        Template.delete().where(Template.deployment == deployment).execute()
+    with database.atomic():
+        Template.remove(Template.deployment == deployment)
         for template in found:
             Template.create(
                 deployment=deployment,

@@ -12,7 +12,8 @@ from core.secrets import SecretUnreadable
 def gate(identity: Identity, message: Outbound, author: Author, now: datetime) -> Reach:
     """Ask the channel's rule, the deployment, and every plugin; the strictest answer stands.
 
-    The same question is asked by the page, when a message is queued, and again at the moment of delivery (C3, C4).
+    The same question is asked by the page, when a message is queued, and again at the moment of delivery (C3,
+    C4).
     """
     deployment = identity.deployment
     try:
@@ -22,7 +23,11 @@ def gate(identity: Identity, message: Outbound, author: Author, now: datetime) -
     answers = [channel.reach(identity, author, now)]
     if not deployment.enabled:
         answers.append(
-            Reach(ReachKind.UNREACHABLE, f"{deployment.label} is switched off.", "An admin can switch it on again.")
+            Reach(
+                ReachKind.UNREACHABLE,
+                f"{deployment.label} is switched off.",
+                "An admin can switch it on again.",
+            )
         )
     elif deployment.paused_reason:
         answers.append(

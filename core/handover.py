@@ -1,7 +1,7 @@
 """Who answers a user: bot, waiting or agent. One function per step of the state machine.
 
-    bot ──claim──> agent ──release──> bot          expire_claims: agent ──> where it came from
-    bot ──pause_bot──> waiting ──claim──> agent
+bot ──claim──> agent ──release──> bot          expire_claims: agent ──> where it came from
+bot ──pause_bot──> waiting ──claim──> agent
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import Any
 
 from core import clock, conversation, outbound
 from core.channel import Author, AuthorKind, Outbound, Reach
-from core.db import database
+from core.db import database, tuples
 from core.models import Handler, Identity, Operator, User, record
 from core.outbound import NotYours
 
@@ -41,7 +41,9 @@ def claim(user_id: int, operator: Operator) -> Claim:
             now = clock.now()
             came_from = user.handler
             _hand_to(user, Handler.AGENT, now, agent=operator.id, agent_active=now, claimed_from=came_from)
-            _tell(user, "claimed", f"{operator.name} started the chat. The bot is paused.", operator=operator.id)
+            _tell(
+                user, "claimed", f"{operator.name} started the chat. The bot is paused.", operator=operator.id
+            )
         return _standing(user, operator)
 
 
@@ -50,13 +52,16 @@ def claim_with_template(
 ) -> tuple[Claim, outbound.Sent | None]:
     """Claim by sending a template: outside the window, this is how an agent starts a chat (C3, C5).
 
-    Raises Refused when the gate says no, and BadMessage; nothing has changed then. When another agent has the user, nothing is sent.
+    Raises Refused when the gate says no, and BadMessage; nothing has changed then. When another agent has the
+    user, nothing is sent.
     """
     with database.atomic():
         claimed = claim(user_id, operator)
         if not claimed.is_mine:
             return claimed, None
-        sent = outbound.send(identity_id, message, Author(AuthorKind.AGENT, operator.name, operator.id), request_key)
+        sent = outbound.send(
+            identity_id, message, Author(AuthorKind.AGENT, operator.name, operator.id), request_key
+        )
         if sent.message is None:
             raise Refused(sent.reach)
         return claimed, sent
@@ -65,18 +70,22 @@ def claim_with_template(
 def release(user_id: int, operator: Operator, farewell: str = "", *, anyone: bool = False) -> None:
     """Give the user back to the bot, with an optional last message (C2).
 
-    `anyone` lets someone release another agent's chat. Raises NotYours, Refused when the gate does not let the last message
-    pass, and BadMessage; nothing has changed then.
+    `anyone` lets someone release another agent's chat. Raises NotYours, Refused when the gate does not let
+    the last message pass, and BadMessage; nothing has changed then.
     """
     with database.atomic():
         user = conversation.lock_user(user_id)
         if user.handler == Handler.BOT:
             return
         if user.agent_id not in (None, operator.id) and not anyone:
-            raise NotYours(f"{Operator.get_by_id(user.agent_id).name} has this chat, and can assign it to the bot.")
-        if farewell.strip() and user.agent_id == operator.id:
+            raise NotYours(
+                f"{Operator.get_by_id(user.agent_id).name} has this chat, and can assign it to the bot."
+            )
+        if farewell.strip() and user.agent_id == operator.id and user.last_identity_id is not None:
             sent = outbound.send(
-                user.last_identity_id, Outbound(text=farewell), Author(AuthorKind.AGENT, operator.name, operator.id)
+                user.last_identity_id,
+                Outbound(text=farewell),
+                Author(AuthorKind.AGENT, operator.name, operator.id),
             )
             if sent.message is None:
                 raise Refused(sent.reach)
@@ -95,11 +104,14 @@ def pause_bot(user: User, why: str) -> None:
 
 
 def expire_claims(after: timedelta) -> int:
-    """Return each claim without a message for `after` to where it came from (C2); returns how many there were."""
+    """Return each claim without a message for `after` to where it came from (C2).
+
+    Returns how many there were.
+    """
     now = clock.now()
     idle = User.select(User.id).where(User.agent_active.is_null(False), User.agent_active <= now - after)
     count = 0
-    for (user_id,) in idle.limit(100).tuples():
+    for (user_id,) in tuples(idle.limit(100)):
         with database.atomic():
             user = conversation.lock_user(user_id)
             if user.agent_active is None or user.agent_active > now - after:
@@ -115,7 +127,14 @@ def expire_claims(after: timedelta) -> int:
 
 
 def _hand_to(user: User, handler: Handler, now: datetime, **agent: Any) -> None:
-    changes = {"agent": None, "agent_active": None, "claimed_from": None, **agent, "handler": handler, "handler_since": now}
+    changes = {
+        "agent": None,
+        "agent_active": None,
+        "claimed_from": None,
+        **agent,
+        "handler": handler,
+        "handler_since": now,
+    }
     User.update(changes).where(User.id == user.id).execute()
     user.handler, user.handler_since, user.agent_id = handler, now, changes["agent"]
 

@@ -1,4 +1,7 @@
-"""Everything that a plugin can do, grouped by moment. `docs/hooks.md` shows each; a test fails when it does not."""
+"""Everything that a plugin can do, grouped by moment.
+
+`docs/hooks.md` shows each; a test fails when it does not.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,15 @@ PROJECT = "parley"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
-# ── Setup: called once, when an app is created, in the order in which the settings list the plugins ──────────────────────
+# ── Setup: called once, when an app is created, in the order in which the settings list the plugins
 
 
 @hookspec
 def register_channels() -> Sequence[type[Channel]]:
-    """Return the channels that this plugin brings; a name that another plugin has is refused, and the error names both."""
+    """Return the channels that this plugin brings.
+
+    A name that another plugin has is refused, and the error names both.
+    """
     raise NotImplementedError
 
 
@@ -33,7 +39,8 @@ def register_channels() -> Sequence[type[Channel]]:
 def register_migrations() -> tuple[str, Path]:
     """Return the plugin's short name and its folder of migrations.
 
-    The tables are named after the plugin, so that no two plugins clash. Core's migrations run first, then the plugins' in order.
+    The tables are named after the plugin, so that no two plugins clash. Core's migrations run first, then the
+    plugins' in order.
     """
     raise NotImplementedError
 
@@ -42,8 +49,8 @@ def register_migrations() -> tuple[str, Path]:
 def register_jobs() -> Mapping[str, Callable[[Job], None]]:
     """Return the kinds of job that this plugin does, each with the function that does one.
 
-    A worker calls it with an app context and its own database connection, and no transaction open. It may run again after a crash.
-    Raise core.Retry to run later; return to be done.
+    A worker calls it with an app context and its own database connection, and no transaction open. It may run
+    again after a crash. Raise core.Retry to run later; return to be done.
     """
     raise NotImplementedError
 
@@ -58,20 +65,20 @@ def prepare_app(app: Flask) -> None:
     """Add blueprints and extensions to `app`; called last, when channels and tables are there."""
 
 
-# ── Decision: all plugins are asked, the strictest answer wins ───────────────────────────────────────────────────────────
+# ── Decision: all plugins are asked, the strictest answer wins
 
 
 @hookspec
 def refuse_message(identity: Identity, message: Outbound, author: Author, now: datetime) -> Reach | None:
     """Refuse a message that the channel itself would allow.
 
-    Called by the gate when a page asks, when a message is queued, and again when it is delivered. Return None to let it pass.
-    Every plugin is asked; the strictest answer wins (opted out before blocked before unreachable...). A plugin that raises refuses,
-    and the agent is told which plugin failed.
+    Called by the gate when a page asks, when a message is queued, and again when it is delivered. Return None
+    to let it pass. Every plugin is asked; the strictest answer wins (opted out before blocked before
+    unreachable...). A plugin that raises refuses, and the agent is told which plugin failed.
     """
 
 
-# ── Events: past participles, given by the worker, at least once; a plugin that raises is asked again, alone ─────────────
+# ── Events: past participles, given by the worker at least once; a plugin that raises is told again, alone
 
 
 @hookspec

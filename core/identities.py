@@ -13,8 +13,8 @@ from core.text import clean
 def find(deployment: Deployment, aliases: Sequence[Alias]) -> Identity | None:
     """Return the identity that the strongest known alias names; `aliases` come strongest first.
 
-    A scoped id decides over a phone number: when someone known by a number comes with a scoped id that differs from the one on
-    record, it is somebody else who has the number now.
+    A scoped id decides over a phone number: when someone known by a number comes with a scoped id that
+    differs from the one on record, it is somebody else who has the number now.
     """
     known = _valid(deployment, aliases)
     for place, alias in enumerate(aliases):
@@ -22,11 +22,16 @@ def find(deployment: Deployment, aliases: Sequence[Alias]) -> Identity | None:
         if row is None:
             continue
         stronger = [given.kind for given in aliases[:place]]
-        taken = stronger and IdentityAlias.select().where(
-            IdentityAlias.identity == row.identity_id,
-            IdentityAlias.kind.in_(stronger),
-            IdentityAlias.valid_until.is_null(),
-        ).exists()
+        taken = (
+            stronger
+            and IdentityAlias.select()
+            .where(
+                IdentityAlias.identity == row.identity_id,
+                IdentityAlias.kind.in_(stronger),
+                IdentityAlias.valid_until.is_null(),
+            )
+            .exists()
+        )
         if not taken:
             identity: Identity = Identity.get_by_id(row.identity_id)
             return identity
@@ -36,7 +41,8 @@ def find(deployment: Deployment, aliases: Sequence[Alias]) -> Identity | None:
 def create(deployment: Deployment, aliases: Sequence[Alias], profile: Profile, now: datetime) -> Identity:
     """Make a user and its identity on `deployment`.
 
-    Raises peewee.IntegrityError when the same person is being created elsewhere at this moment; the caller begins anew.
+    Raises peewee.IntegrityError when the same person is being created elsewhere at this moment; the caller
+    begins anew.
     """
     phone = international(profile.phone)
     user = User.create(
@@ -59,9 +65,9 @@ def create(deployment: Deployment, aliases: Sequence[Alias], profile: Profile, n
 
 
 def keep_aliases(identity: Identity, aliases: Sequence[Alias], now: datetime) -> bool:
-    """Make `aliases` the valid ones of their kinds for `identity`; stale ones end, here and with whoever had them before.
+    """Make `aliases` the valid ones of their kinds for `identity`.
 
-    Returns whether anything changed.
+    Stale ones end, here and with whoever had them before. Returns whether anything changed.
     """
     known = _valid(identity.deployment, aliases)
     changed = False
@@ -74,7 +80,11 @@ def keep_aliases(identity: Identity, aliases: Sequence[Alias], now: datetime) ->
             stale = stale | (IdentityAlias.id == row.id)
         IdentityAlias.update(valid_until=now).where(IdentityAlias.valid_until.is_null(), stale).execute()
         IdentityAlias.create(
-            deployment=identity.deployment_id, kind=alias.kind, value=clean(alias.value), identity=identity, valid_from=now
+            deployment=identity.deployment_id,
+            kind=alias.kind,
+            value=clean(alias.value),
+            identity=identity,
+            valid_from=now,
         )
         changed = True
     return changed
@@ -112,4 +122,8 @@ def _valid(deployment: Deployment, aliases: Sequence[Alias]) -> dict[tuple[str, 
         IdentityAlias.valid_until.is_null(),
     )
     found = {(row.kind, row.value): row for row in rows if f"{row.kind}\n{row.value}" in pairs}
-    return {(alias.kind, alias.value): found[alias.kind, clean(alias.value)] for alias in aliases if (alias.kind, clean(alias.value)) in found}
+    return {
+        (alias.kind, alias.value): found[alias.kind, clean(alias.value)]
+        for alias in aliases
+        if (alias.kind, clean(alias.value)) in found
+    }

@@ -1,4 +1,4 @@
-"""What a webhook says becomes identity, user, footprint, session and message: each event in one transaction, twice is once."""
+"""What a webhook says becomes user, session and message: one transaction an event; twice is once."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ class NotAccepted(Exception):
 
 @dataclass(frozen=True)
 class Accepted:
-    """What came of one event: the identity and message it concerns, or a remark where it belongs to no user."""
+    """What came of one event: identity and message, or a remark where it belongs to no user."""
 
     identity_id: int | None = None
     message_id: int | None = None
@@ -39,7 +39,8 @@ class Accepted:
 def accept(deployment: Deployment, event: Event, received_at: datetime) -> Accepted:
     """Store one event that reached `deployment`; the same event again changes nothing.
 
-    Two requests that bring the same new user at once are told apart by the unique indexes: the one that comes second begins anew.
+    Two requests that bring the same new user at once are told apart by the unique indexes: the one that comes
+    second begins anew.
     """
     for attempt in range(_TRIES):
         try:
@@ -51,10 +52,13 @@ def accept(deployment: Deployment, event: Event, received_at: datetime) -> Accep
     raise AssertionError("unreachable")
 
 
-def accept_all(deployment: Deployment, events: Sequence[Event], received_at: datetime) -> list[Accepted | Exception]:
+def accept_all(
+    deployment: Deployment, events: Sequence[Event], received_at: datetime
+) -> list[Accepted | Exception]:
     """Store the events of one webhook, each on its own: one that fails does not keep the others from it.
 
-    They are routed to the deployment of the account that each names. A hundred share a commit where nothing stands against it.
+    They are routed to the deployment of the account that each names. A hundred share a commit where nothing
+    stands against it.
     """
     results: list[Accepted | Exception] = []
     for start in range(0, len(events), _BATCH):
@@ -68,7 +72,9 @@ def accept_all(deployment: Deployment, events: Sequence[Event], received_at: dat
     return results
 
 
-def _attempt(deployment: Deployment, event: Event, received_at: datetime, *, alone: bool = False) -> Accepted | Exception:
+def _attempt(
+    deployment: Deployment, event: Event, received_at: datetime, *, alone: bool = False
+) -> Accepted | Exception:
     try:
         routed = _route(deployment, event)
         return accept(routed, event, received_at) if routed else Accepted(remark=_elsewhere(event))
@@ -84,13 +90,18 @@ def _route(deployment: Deployment, event: Event) -> Deployment | None:
     if event.account is None or event.account == deployment.account:
         return deployment
     found: Deployment | None = Deployment.get_or_none(
-        Deployment.channel == deployment.channel, Deployment.account == clean(event.account), Deployment.enabled
+        Deployment.channel == deployment.channel,
+        Deployment.account == clean(event.account),
+        Deployment.enabled,
     )
     return found
 
 
 def _elsewhere(event: Event) -> str:
-    return f"{type(event).__name__} for the account {event.account}, which is not set up here. Add a deployment for it, then replay."
+    return (
+        f"{type(event).__name__} for the account {event.account}, which is not set up here. "
+        "Add a deployment for it, then replay."
+    )
 
 
 def _store(deployment: Deployment, event: Event, received_at: datetime) -> Accepted:
@@ -243,7 +254,7 @@ def _noted(deployment: Deployment, event: Noted, received_at: datetime) -> Accep
 
 
 def _provider_id(event: Received | Echoed | AliasesChanged | Noted) -> str:
-    """Return the provider's id, or one made of the content where there is none, so that a repeat is still known."""
+    """Return the provider's id, or one made of the content, by which a repeat is known as well."""
     if event.id:
         return clean(event.id)
     content = json.dumps([event.account, clean_json(dict(event.raw)), event.at.isoformat()], sort_keys=True)
@@ -253,7 +264,9 @@ def _provider_id(event: Received | Echoed | AliasesChanged | Noted) -> str:
 def _seen(deployment: Deployment, provider_id: str | None) -> Message | None:
     if provider_id is None:
         return None
-    found: Message | None = Message.get_or_none(Message.deployment == deployment, Message.provider_id == provider_id)
+    found: Message | None = Message.get_or_none(
+        Message.deployment == deployment, Message.provider_id == provider_id
+    )
     return found
 
 

@@ -1,7 +1,8 @@
 """Tell open pages, over any number of processes, that something happened to a user.
 
-A page is told only user key, sequence and kind; it then fetches through the normal view, so that roles and masks hold. One thread
-per process listens: PostgreSQL notifies it, SQLite is asked every 200 ms. A stream holds no database connection.
+A page is told only user key, sequence and kind; it then fetches through the normal view, so that roles and
+masks hold. One thread per process listens: PostgreSQL notifies it, SQLite is asked every 200 ms. A stream
+holds no database connection.
 """
 
 import json
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from core.db import database, is_sqlite
+from core.db import database, is_sqlite, tuples
 from core.models.event import CHANNEL, Event
 from core.models.user import User
 
@@ -27,7 +28,10 @@ EVERYONE = "*"
 
 @dataclass(frozen=True)
 class Wake:
-    """Something happened to a user; the kind `resync` says that events may have been missed, so look again."""
+    """Something happened to a user.
+
+    The kind `resync` says that events may have been missed, so look again.
+    """
 
     user_key: str
     seq: int
@@ -142,9 +146,9 @@ class Hub:
                     .where(Event.id > last)
                     .order_by(Event.id)
                     .limit(1000)
-                    .tuples()
                 )
-                for last, key, seq, kind in rows:
+                for event_id, key, seq, kind in tuples(rows):
+                    last = event_id
                     self.publish(Wake(key, seq, kind))
 
     def _wait_for_notices(self) -> None:

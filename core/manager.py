@@ -92,7 +92,7 @@ class PluginManager:
         within: Callable[[], AbstractContextManager[Any]] = nullcontext,
         **arguments: Any,
     ) -> list[Failed]:
-        """Tell every plugin (or `only` one) of an event, each inside a context of its own, such as a savepoint.
+        """Tell every plugin (or `only` one) of an event, each `within` a context of its own (a savepoint).
 
         The ones that raised are returned; they kept it from no other.
         """
@@ -160,5 +160,8 @@ class PluginManager:
     @staticmethod
     def _claim(owners: dict[str, str], what: str, owner: str) -> None:
         if what in owners:
-            raise PluginError(f"The {what} is claimed by {owners[what]} and by {owner}. Take one of them out of PARLEY_PLUGINS.")
+            raise PluginError(
+                f"The {what} is claimed by {owners[what]} and by {owner}. "
+                "Take one of them out of PARLEY_PLUGINS."
+            )
         owners[what] = owner

@@ -7,10 +7,21 @@ from typing import Any
 
 from core import clock, conversation, delivery
 from core.channel import Author, AuthorKind, Delivery, Outbound, Reach, Receipt, SendError, TemplateCall
-from core.db import database
+from core.db import database, tuples
 from core.deployments import channel_of
 from core.gate import gate
-from core.models import Handler, Identity, IdentityAlias, Job, Message, Operator, Template, User, enqueue, record
+from core.models import (
+    Handler,
+    Identity,
+    IdentityAlias,
+    Job,
+    Message,
+    Operator,
+    Template,
+    User,
+    enqueue,
+    record,
+)
 from core.retry import Retry
 from core.text import clean
 
@@ -33,7 +44,7 @@ class NotYours(Exception):
 
 @dataclass(frozen=True)
 class Sent:
-    """What came of sending: the gate's answer, and the message when there is one (queued, or kept as not sent)."""
+    """What came of sending: the gate's answer, and the message where one was stored (queued, or not sent)."""
 
     reach: Reach
     message: Message | None
@@ -42,9 +53,10 @@ class Sent:
 def send(identity_id: int, message: Outbound, author: Author, request_key: str | None = None) -> Sent:
     """Queue `message` if the gate lets it pass.
 
-    A person is told what the gate answered, and nothing is stored; a bot or a campaign cannot be told, so what it may not send is
-    kept in the conversation as not sent, with the reason. A repeated `request_key` returns the message of the first time.
-    Raises BadMessage, and NotYours when an agent does not have this user.
+    A person is told what the gate answered, and nothing is stored; a bot or a campaign cannot be told, so
+    what it may not send is kept in the conversation as not sent, with the reason. A repeated `request_key`
+    returns the message of the first time. Raises BadMessage, and NotYours when an agent does not have this
+    user.
     """
     with database.atomic():
         identity = Identity.get_by_id(identity_id)
@@ -88,8 +100,8 @@ def send(identity_id: int, message: Outbound, author: Author, request_key: str |
 def deliver(job: Job) -> None:
     """Hand one queued message to its provider (the job `send`).
 
-    Found with `attempted` set, a worker died between the call and its record: the message is then unconfirmed, and not sent again.
-    Raises Retry where the provider's error says that another attempt helps.
+    Found with `attempted` set, a worker died between the call and its record: the message is then
+    unconfirmed, and not sent again. Raises Retry where the provider's error says that another attempt helps.
     """
     with database.atomic():
         message = _locked(job.payload["message"])
@@ -102,7 +114,9 @@ def deliver(job: Job) -> None:
             return
         outbound, author = _outbound(message)
         reach = gate(identity, outbound, author, now)
-        refusal = _silenced(message.user, author) or (None if reach.allows(outbound, author) else reach.sentence)
+        refusal = _silenced(message.user, author) or (
+            None if reach.allows(outbound, author) else reach.sentence
+        )
         if refusal:
             _not_sent(message, refusal)
             return
@@ -135,7 +149,10 @@ def _prepared(identity: Identity, message: Outbound) -> Outbound:
             Template.language == message.template.language,
         )
         if template is None or template.status != "approved":
-            raise BadMessage("template", f"“{message.template.name}” is not an approved template of {identity.deployment.label}.")
+            raise BadMessage(
+                "template",
+                f"“{message.template.name}” is not an approved template of {identity.deployment.label}.",
+            )
         for name in variables(template):
             if not message.template.parameters.get(name, "").strip():
                 raise BadMessage(f"parameter_{name}", f"{name} is missing. Fill it in to send the template.")
@@ -150,7 +167,10 @@ def _prepared(identity: Identity, message: Outbound) -> Outbound:
     if message.kind == "text" and not text.strip():
         raise BadMessage("text", "The message is empty. Write something, or send a template.")
     if len(text) > limit:
-        raise BadMessage("text", f"The message has {len(text):,} characters; {limit:,} fit. Shorten it, or send it in two parts.")
+        raise BadMessage(
+            "text",
+            f"The message has {len(text):,} characters; {limit:,} fit. Shorten it, or send it in two parts.",
+        )
     return replace(message, text=text)
 
 
@@ -158,7 +178,11 @@ def _payload(message: Outbound) -> dict[str, Any]:
     payload = dict(message.payload)
     if message.template is not None:
         called = message.template
-        payload["template"] = {"name": called.name, "language": called.language, "parameters": dict(called.parameters)}
+        payload["template"] = {
+            "name": called.name,
+            "language": called.language,
+            "parameters": dict(called.parameters),
+        }
     return payload
 
 
@@ -173,7 +197,7 @@ def _outbound(message: Message) -> tuple[Outbound, Author]:
         payload=message.payload,
         template=TemplateCall(**called) if called else None,
         reply_to=message.reply_to,
-        to={kind: value for kind, value in aliases.order_by(IdentityAlias.id).tuples()},
+        to=dict(tuples(aliases.order_by(IdentityAlias.id))),
         ref=str(message.id),
     )
     return outbound, Author(AuthorKind(message.author), message.author_name or "", message.operator_id)
@@ -219,7 +243,7 @@ def _record_receipt(job: Job, receipt: Receipt) -> None:
             delivery.settle(message)
         for alias in receipt.aliases:
             _learn(message.identity, alias.kind, alias.value)
-        Job.delete().where(Job.id == job.id).execute()
+        Job.remove(Job.id == job.id)
 
 
 def _record_error(job: Job, error: SendError) -> None:
@@ -254,5 +278,9 @@ def _not_sent(message: Message, reason: str) -> None:
 def _learn(identity: Identity, kind: str, value: str) -> None:
     """Keep an alias that the provider's answer revealed, unless someone is known by it."""
     IdentityAlias.insert(
-        deployment=identity.deployment_id, kind=kind, value=clean(value), identity=identity.id, valid_from=clock.now()
+        deployment=identity.deployment_id,
+        kind=kind,
+        value=clean(value),
+        identity=identity.id,
+        valid_from=clock.now(),
     ).on_conflict_ignore().execute()

@@ -23,7 +23,7 @@ def country_of(phone: str | None) -> str | None:
     except phonenumbers.NumberParseException:
         return None
     region = phonenumbers.region_code_for_number(parsed)
-    if region is None:
+    if region is None and parsed.country_code is not None:
         region = phonenumbers.region_code_for_country_code(parsed.country_code)
     return None if region in (None, "ZZ", "001") else region
 
@@ -31,6 +31,8 @@ def country_of(phone: str | None) -> str | None:
 def readable(phone: str) -> str:
     """Return a number in the spacing of its country."""
     try:
-        return phonenumbers.format_number(phonenumbers.parse(phone), phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+        return phonenumbers.format_number(
+            phonenumbers.parse(phone), phonenumbers.PhoneNumberFormat.INTERNATIONAL
+        )
     except phonenumbers.NumberParseException:
         return phone

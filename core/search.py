@@ -4,7 +4,7 @@ from typing import Any
 
 from peewee import BigIntegerField, Expression, TextField
 
-from core.db import is_sqlite
+from core.db import is_sqlite, tuples
 from core.masks import masked_name
 from core.models import Identity, IdentityAlias, User
 from core.models.base import Table
@@ -16,9 +16,10 @@ _AFTER_ALL = "\U0010ffff"
 
 
 class UserSearch(Table):
-    """What a search may find of a user, in lower case: `shown` to every role, `personal` only to those who see it in clear.
+    """What a search may find of a user, in lower case: `shown` to all, `personal` only where seen in clear.
 
-    A full-text table with trigrams on SQLite; on PostgreSQL a table with trigram indexes, where that extension is there.
+    A full-text table with trigrams on SQLite; on PostgreSQL a table with trigram indexes, where that
+    extension is there.
     """
 
     rowid = BigIntegerField(primary_key=True)
@@ -35,11 +36,11 @@ def index(user_id: int) -> None:
         .where(Identity.user == user_id, IdentityAlias.valid_until.is_null())
         .order_by(IdentityAlias.id)
     )
-    parts = [user.name, user.email, user.phone, *(value for (value,) in aliases.tuples())]
+    parts = [user.name, user.email, user.phone, *(value for (value,) in tuples(aliases))]
     name_key = user.name.lower()[:LONGEST_QUERY] if user.name else None
     if name_key != user.name_key:
         User.update(name_key=name_key).where(User.id == user_id).execute()
-    UserSearch.delete().where(UserSearch.rowid == user_id).execute()
+    UserSearch.remove(UserSearch.rowid == user_id)
     UserSearch.insert(
         rowid=user_id,
         shown=masked_name(user.name).lower() if user.name else "",
@@ -69,9 +70,10 @@ def matching(query: str, *, personal: bool) -> Any:
 
 
 def _beginning(text: str, personal: bool) -> Any:
-    """Trigrams need three characters: a shorter query finds the names and numbers that begin with it, by index."""
+    """Find the names and numbers that begin with a query too short for trigrams, by index."""
     if not personal:
-        # The name in full would give away the letters behind the mask, so only those whose mask begins so are found.
+        # The name in full would give away the letters behind the mask, so only those whose mask begins so are
+        # found.
         return User.id.in_(UserSearch.select(UserSearch.rowid).where(_between(UserSearch.shown, text)))
     condition = _between(User.name_key, text)
     return condition | _between(User.phone, f"+{text}") if text.isdigit() else condition

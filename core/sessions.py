@@ -10,7 +10,7 @@ from core.models import Identity, Session, User
 def join(
     user: User, identity: Identity, at: datetime, *, inbound: bool, handler: str, footprint: Mapping[str, Any]
 ) -> Session:
-    """Put a message of `identity` at `at` into its session: the running one, an earlier one when it came late, or a new one.
+    """Put a message into its session: the running one, an earlier one when it came late, or a new one.
 
     The user's row is locked by the caller.
     """
@@ -56,7 +56,9 @@ def close(identity: Identity, why: str, at: datetime) -> None:
 
 
 def _latest(identity: Identity) -> Session | None:
-    found: Session | None = Session.select().where(Session.identity == identity).order_by(Session.id.desc()).first()
+    found: Session | None = (
+        Session.select().where(Session.identity == identity).order_by(Session.id.desc()).first()
+    )
     return found
 
 

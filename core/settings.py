@@ -28,7 +28,9 @@ class Settings(BaseSettings):
     max_body: int = Field(3_000_000, description="Largest request body accepted, in bytes.")
     trusted_proxies: int = Field(0, description="How many proxies in front of Parley set X-Forwarded-*.")
     database_connections: int = Field(20, description="Most PostgreSQL connections of one process.")
-    claim_minutes: int = Field(30, description="A claimed chat without a message returns after this time (C2).")
+    claim_minutes: int = Field(
+        30, description="A claimed chat without a message returns after this time (C2)."
+    )
     worker_threads: int = Field(8, description="Jobs that one worker runs side by side.")
 
     @field_validator("secret_key")
@@ -55,23 +57,29 @@ class Settings(BaseSettings):
     @field_validator("plugins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+        return (
+            tuple(name.strip() for name in value.split(",") if name.strip())
+            if isinstance(value, str)
+            else value
+        )
 
 
 def load_settings() -> Settings:
     """Read the settings from the environment.
 
-    Raises SettingsError with a line per variable that is missing or wrong; values are never repeated, as some are secret.
+    Raises SettingsError with a line per variable that is missing or wrong; values are never repeated, as some
+    are secret.
     """
     try:
-        return Settings()  # type: ignore[call-arg]  # filled from the environment
+        return Settings()
     except ValidationError as error:
         lines = []
         for problem in error.errors():
             name = "PARLEY_" + "_".join(str(part) for part in problem["loc"]).upper()
             if problem["type"] == "missing" and name == "PARLEY_SECRET_KEY":
                 lines.append(
-                    f"{name} is missing. Without it sessions cannot be signed and channel secrets cannot be read. "
+                    f"{name} is missing. Without it sessions cannot be signed "
+                    "and channel secrets cannot be read. "
                     "Set it, or start with `parley run`, which makes a local one."
                 )
             else:

@@ -16,8 +16,8 @@ def clean(text: str) -> str:
 def clean_json(value: Any, depth: int = 64) -> Any:
     """Clean every string and key of a decoded JSON value.
 
-    What lies deeper than `depth` levels is replaced by its length in words, so that no reader of it can overflow; numbers that
-    JSON does not know (NaN, infinities) become text.
+    What lies deeper than `depth` levels is replaced by its length in words, so that no reader of it can
+    overflow; numbers that JSON does not know (NaN, infinities) become text.
     """
     if isinstance(value, str):
         return clean(value)

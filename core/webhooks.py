@@ -1,7 +1,8 @@
-"""Where providers call: `/webhooks/<deployment key>`: cap, verify, log, answer 200; what it says is read from the log.
+"""Where providers call: `/webhooks/<deployment key>`: cap, verify, log, answer 200.
 
-Before the log a request can be refused; after it, it is answered 200 whatever it holds, so that no provider repeats it for ever, and
-nothing of it is lost: what cannot be read or stored stays in the log, marked, and can be replayed.
+What it says is read from the log. Before the log a request can be refused; after it, it is answered 200
+whatever it holds, so that no provider repeats it for ever, and nothing of it is lost: what cannot be read or
+stored stays in the log, marked, and can be replayed.
 """
 
 import logging
@@ -55,25 +56,30 @@ def receive(key: str) -> Response:
 
 
 def process(entry: WebhookLog, channel: Channel) -> None:
-    """Read a logged body and store what it says; whatever fails is marked in the log. Doing it again is harmless."""
+    """Read a logged body and store what it says; whatever fails is marked in the log.
+
+    Doing it again is harmless.
+    """
     webhook = Webhook(entry.method, entry.headers, entry.query, bytes(entry.body), entry.received)
     try:
         events = channel.parse(webhook)
     except Exception as error:  # a parser's bug must lose neither the body nor the provider's next request
-        log.warning("webhook %d of %s could not be read: %s", entry.id, entry.deployment.label, snippet(str(error)))
+        log.warning(
+            "webhook %d of %s could not be read: %s", entry.id, entry.deployment.label, snippet(str(error))
+        )
         _mark(entry, LogState.FAILED, f"It could not be read: {snippet(clean(str(error)), 300)}", [], set())
         return
     results = accept_all(entry.deployment, events, entry.received)
     failures = [result for result in results if isinstance(result, Exception)]
     accepted = [result for result in results if isinstance(result, Accepted)]
-    error = None
+    what_failed = None
     if failures:
         named = snippet(clean(f"{type(failures[0]).__name__}: {failures[0]}"), 300)
-        error = f"{len(failures)} of {len(results)} events were not stored: {named}"
+        what_failed = f"{len(failures)} of {len(results)} events were not stored: {named}"
     _mark(
         entry,
         LogState.FAILED if failures else LogState.PROCESSED,
-        error,
+        what_failed,
         [result.remark for result in accepted if result.remark],
         {result.identity_id for result in accepted if result.identity_id},
     )
@@ -116,7 +122,9 @@ def _log(deployment: Deployment, channel: Channel, webhook: Webhook) -> WebhookL
     return entry
 
 
-def _mark(entry: WebhookLog, state: LogState, error: str | None, remarks: list[str], identity_ids: set[int]) -> None:
+def _mark(
+    entry: WebhookLog, state: LogState, error: str | None, remarks: list[str], identity_ids: set[int]
+) -> None:
     with database.atomic():
         WebhookLog.update(state=state, error=error, notes=remarks).where(WebhookLog.id == entry.id).execute()
         if identity_ids:
@@ -129,7 +137,11 @@ def _refuse(deployment: Deployment | None, status: int, reason: str) -> NoReturn
     minute = clock.now().replace(second=0, microsecond=0)
     reason = snippet(clean(reason), 200)
     where = (WebhookRefusal.at == minute) & (WebhookRefusal.reason == reason)
-    where &= WebhookRefusal.deployment.is_null() if deployment is None else WebhookRefusal.deployment == deployment.id
+    where &= (
+        WebhookRefusal.deployment.is_null()
+        if deployment is None
+        else WebhookRefusal.deployment == deployment.id
+    )
     with database.atomic():
         if not WebhookRefusal.update(count=WebhookRefusal.count + 1).where(where).execute():
             notes = WebhookRefusal.select().where(WebhookRefusal.at == minute).count()

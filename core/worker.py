@@ -1,4 +1,7 @@
-"""The worker: hands events to subscribers, does jobs, and ticks the clock-driven work. Run as many as needed."""
+"""The worker: hands events to subscribers, does jobs, and ticks the clock-driven work.
+
+Run as many as needed.
+"""
 
 import logging
 import os
@@ -15,7 +18,7 @@ from peewee import fn
 
 from core import clock, delivery, handover, outbound, webhooks
 from core.context import parley
-from core.db import database, is_sqlite
+from core.db import database, lock_for_update, tuples
 from core.models import Event, Identity, Job, Message, User, enqueue
 from core.retry import Retry
 
@@ -50,7 +53,10 @@ class Worker:
         self._stopping = threading.Event()
 
     def stop(self) -> None:
-        """Finish what is running, lease nothing more, and let `run` return. Safe to call from a signal handler."""
+        """Finish what is running, lease nothing more, and let `run` return.
+
+        Safe to call from a signal handler.
+        """
         self._stopping.set()
         self._wake.set()
 
@@ -117,7 +123,7 @@ class Worker:
             .limit(free)
         )
         with database.atomic():
-            ids = [row for (row,) in (due if is_sqlite() else due.for_update("FOR UPDATE SKIP LOCKED")).tuples()]
+            ids = [job_id for (job_id,) in tuples(lock_for_update(due, skip_locked=True))]
             if not ids:
                 return []
             Job.update(leased_by=self._name, leased_until=now + LEASE, attempts=Job.attempts + 1).where(
@@ -159,9 +165,11 @@ class Worker:
             if job.attempts >= MOST_ATTEMPTS:
                 self._give_up(job, f"{type(error).__name__}: {error}")
             else:
-                self._later(job, f"{type(error).__name__}: {error}", timedelta(seconds=min(2**job.attempts, 300)))
+                self._later(
+                    job, f"{type(error).__name__}: {error}", timedelta(seconds=min(2**job.attempts, 300))
+                )
         else:
-            Job.delete().where(Job.id == job.id).execute()
+            Job.remove(Job.id == job.id)
         finally:
             with self._lock:
                 self._running.discard(job.id)
@@ -180,10 +188,13 @@ class Worker:
 
 
 def hand_on_events(most: int = EVENTS_AT_ONCE) -> int:
-    """Hand events that nobody was told of to the plugins; returns how many. A plugin that fails is told again later, alone."""
+    """Hand events that nobody was told of to the plugins; returns how many.
+
+    A plugin that fails is told again later, alone.
+    """
     with database.atomic():
         query = Event.select().where(~Event.handed_on).order_by(Event.id).limit(most)
-        events = list(query if is_sqlite() else query.for_update("FOR UPDATE SKIP LOCKED"))
+        events = list(lock_for_update(query, skip_locked=True))
         if not events:
             return 0
         for event in events:

@@ -114,7 +114,10 @@ CREATE TABLE identity_alias (
     valid_from {moment} NOT NULL,
     valid_until {moment}
 );
-CREATE UNIQUE INDEX identity_alias_valid ON identity_alias (deployment_id, kind, value) WHERE valid_until IS NULL;
+CREATE UNIQUE INDEX identity_alias_valid ON identity_alias (deployment_id, kind, value)
+    WHERE valid_until IS NULL;
+CREATE INDEX identity_alias_ended ON identity_alias (deployment_id, kind, value)
+    WHERE valid_until IS NOT NULL;
 CREATE INDEX identity_alias_identity ON identity_alias (identity_id);
 
 CREATE TABLE session (
@@ -240,7 +243,8 @@ CREATE TABLE setting (
 );
 """
 
-# One row per user with everything that a search may find: `shown` is what every role sees, `personal` what is masked for some.
+# One row per user with everything that a search may find: `shown` is what every role sees, `personal` what is
+# masked for some.
 SEARCH_SQLITE = """
 CREATE VIRTUAL TABLE user_search USING fts5 (shown, personal, tokenize = 'trigram');
 """
@@ -262,7 +266,8 @@ def up(migrator: Any, db: Any) -> None:
         db.execute_sql(SEARCH_SQLITE)
         return
     db.execute_sql(SEARCH_POSTGRESQL)
-    # Contributed modules are missing from some builds of PostgreSQL; the search then scans, which is right but slower.
+    # Contributed modules are missing from some builds of PostgreSQL; the search then scans, which is right
+    # but slower.
     if db.execute_sql("SELECT 1 FROM pg_available_extensions WHERE name = 'pg_trgm'").fetchone():
         db.execute_sql("CREATE EXTENSION IF NOT EXISTS pg_trgm")
         db.execute_sql("CREATE INDEX user_search_shown ON user_search USING gin (shown gin_trgm_ops)")

@@ -10,8 +10,9 @@ from core.models.base import Table, public_key
 class Deployment(Table):
     """A channel put somewhere.
 
-    `account` is what the provider's events name, so that one callback URL can serve many; `key` stands in the webhook's URL;
-    `config` holds its secrets encrypted. A paused deployment (`paused_reason`) receives, and does not send.
+    `account` is what the provider's events name, so that one callback URL can serve many; `key` stands in the
+    webhook's URL; `config` holds its secrets encrypted. A paused deployment (`paused_reason`) receives, and
+    does not send.
     """
 
     id = BigAutoField()
@@ -33,6 +34,7 @@ class Template(Table):
 
     id = BigAutoField()
     deployment = ForeignKeyField(Deployment, backref="templates")
+    deployment_id: int
     name = TextField()
     language = TextField()
     category = TextField()

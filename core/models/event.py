@@ -5,7 +5,7 @@ from typing import Any
 from peewee import BigAutoField, BigIntegerField, BooleanField, ForeignKeyField, JSONField, TextField
 
 from core import clock
-from core.db import MomentField, database, is_sqlite
+from core.db import MomentField, database, is_sqlite, tuples
 from core.models.base import Table
 from core.models.user import User
 
@@ -13,10 +13,14 @@ CHANNEL = "parley_events"
 
 
 class Event(Table):
-    """Something that happened to a user: handed to subscribers at least once, and to open pages by `seq`, which has no gaps."""
+    """Something that happened to a user: handed to subscribers at least once, to open pages by `seq`.
+
+    Each user's `seq` has no gaps.
+    """
 
     id = BigAutoField()
     user = ForeignKeyField(User, backref="events")
+    user_id: int
     seq = BigIntegerField()
     kind = TextField()
     reference = JSONField(default=dict)
@@ -27,10 +31,11 @@ class Event(Table):
 def record(user_id: int, kind: str, **reference: Any) -> int:
     """Write an event of `user_id` and return its sequence number.
 
-    Call it inside the transaction that causes it: the number is taken under the user's row lock, so there are no gaps.
+    Call it inside the transaction that causes it: the number is taken under the user's row lock, so there are
+    no gaps.
     """
     User.update(event_seq=User.event_seq + 1).where(User.id == user_id).execute()
-    key, seq = User.select(User.key, User.event_seq).where(User.id == user_id).tuples().get()
+    [(key, seq)] = tuples(User.select(User.key, User.event_seq).where(User.id == user_id))
     Event.insert(user=user_id, seq=seq, kind=kind, reference=reference, at=clock.now()).execute()
     if not is_sqlite():
         database.execute_sql("SELECT pg_notify(%s, %s)", (CHANNEL, f"{key} {seq} {kind}"))

@@ -15,7 +15,9 @@ class Identity(Table):
     id = BigAutoField()
     key = TextField(unique=True, default=lambda: public_key(16))
     user = ForeignKeyField(User, backref="identities")
+    user_id: int
     deployment = ForeignKeyField(Deployment, backref="+")
+    deployment_id: int
     profile_name = TextField(null=True)
     created = MomentField(default=clock.now)
     last_inbound = MomentField(null=True)
@@ -34,8 +36,10 @@ class IdentityAlias(Table):
 
     id = BigAutoField()
     deployment = ForeignKeyField(Deployment, backref="+")
+    deployment_id: int
     kind = TextField()
     value = TextField()
     identity = ForeignKeyField(Identity, backref="aliases")
+    identity_id: int
     valid_from = MomentField(default=clock.now)
     valid_until = MomentField(null=True)

@@ -13,7 +13,10 @@ CHANNEL = "parley_jobs"
 
 
 class Job(Table):
-    """A piece of work. Jobs of one `lane` run one at a time, in the order of their ids. A finished job is deleted."""
+    """A piece of work. Jobs of one `lane` run one at a time, in the order of their ids.
+
+    A finished job is deleted.
+    """
 
     id = BigAutoField()
     kind = TextField()
@@ -38,7 +41,14 @@ def enqueue(
     due: datetime | None = None,
 ) -> None:
     """Queue a job in the running transaction. With a `request_key`, asking twice queues it once."""
-    insert = Job.insert(kind=kind, payload=payload, lane=lane, request_key=request_key, due=due or clock.now(), created=clock.now())
+    insert = Job.insert(
+        kind=kind,
+        payload=payload,
+        lane=lane,
+        request_key=request_key,
+        due=due or clock.now(),
+        created=clock.now(),
+    )
     (insert.on_conflict_ignore() if request_key else insert).execute()
     if not is_sqlite():
         database.execute_sql("SELECT pg_notify(%s, '')", (CHANNEL,))

@@ -16,20 +16,26 @@ from core.models.user import User
 class Message(Table):
     """One entry of a conversation; the stream is ordered by (`at`, `id`).
 
-    `at` is the provider's time, never later than the receipt. Entries of the author `system` are events shown inline (handed over,
-    session closed...). `provider_id` is unique with its deployment, `request_key` makes a repeated request of ours harmless.
-    `attempted` is set while a delivery is under way: found set by the next attempt, it means that a worker died in between.
+    `at` is the provider's time, never later than the receipt. Entries of the author `system` are events shown
+    inline (handed over, session closed...). `provider_id` is unique with its deployment, `request_key` makes
+    a repeated request of ours harmless. `attempted` is set while a delivery is under way: found set by the
+    next attempt, it means that a worker died in between.
     """
 
     id = BigAutoField()
     user = ForeignKeyField(User, backref="messages")
+    user_id: int
     identity = ForeignKeyField(Identity, backref="+")
+    identity_id: int
     session = ForeignKeyField(Session, null=True, backref="messages")
+    session_id: int | None
     deployment = ForeignKeyField(Deployment, backref="+")
+    deployment_id: int
     at = MomentField(default=clock.now)
     author = TextField()
     author_name = TextField(null=True)
     operator = ForeignKeyField(Operator, null=True, backref="+")
+    operator_id: int | None
     kind = TextField()
     text = TextField(default="")
     payload = JSONField(default=dict)
@@ -50,6 +56,7 @@ class HeldStatus(Table):
 
     id = BigAutoField()
     deployment = ForeignKeyField(Deployment, backref="+")
+    deployment_id: int
     provider_id = TextField()
     received = MomentField(default=clock.now)
     status = JSONField()

@@ -19,7 +19,10 @@ class Role(StrEnum):
 
 
 class Operator(Table):
-    """Someone on staff. `login_epoch` ends all their logins when it moves; a `demo` login works from this machine only."""
+    """Someone on staff. `login_epoch` ends all their logins when it moves.
+
+    A `demo` login works from this machine only.
+    """
 
     id = BigAutoField()
     email = TextField(unique=True)

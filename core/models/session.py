@@ -10,12 +10,18 @@ from core.models.user import User
 
 
 class Session(Table):
-    """One stretch of interaction: opened by a message, over when it `expires` or is `closed`. Numbered per user."""
+    """One stretch of interaction: opened by a message, over when it `expires` or is `closed`.
+
+    Numbered per user.
+    """
 
     id = BigAutoField()
     user = ForeignKeyField(User, backref="sessions")
+    user_id: int
     identity = ForeignKeyField(Identity, backref="+")
+    identity_id: int
     deployment = ForeignKeyField(Deployment, backref="+")
+    deployment_id: int
     number = BigIntegerField()
     opened = MomentField()
     last_inbound = MomentField(null=True)

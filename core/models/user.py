@@ -1,6 +1,7 @@
 """Users: the people who write."""
 
 from enum import StrEnum
+from typing import Any
 
 from peewee import BigAutoField, BigIntegerField, DeferredForeignKey, ForeignKeyField, TextField
 
@@ -29,9 +30,10 @@ class UserState(StrEnum):
 class User(Table):
     """A person who writes to a bot.
 
-    Never `save()` one: that writes every field, and reverts what another process wrote meanwhile. Write columns by UPDATE.
-    `name_key` is the name in lower case, for search and order, and is kept by core.search.
-    `last_seen` moves only on the user's own act; `agent_active` is when the agent who has the chat last claimed or wrote.
+    Never `save()` one: that writes every field, and reverts what another process wrote meanwhile. Write
+    columns by UPDATE. `name_key` is the name in lower case, for search and order, and is kept by core.search.
+    `last_seen` moves only on the user's own act; `agent_active` is when the agent who has the chat last
+    claimed or wrote.
     """
 
     id = BigAutoField()
@@ -49,6 +51,7 @@ class User(Table):
     first_seen = MomentField(null=True)
     last_seen = MomentField(null=True)
     last_identity = DeferredForeignKey("Identity", null=True, backref="+")
+    last_identity_id: int | None
     last_message_at = MomentField(null=True)
     last_message_author = TextField(null=True)
     last_message_name = TextField(null=True)
@@ -56,6 +59,7 @@ class User(Table):
     handler = TextField(default=Handler.BOT)
     handler_since = MomentField(default=clock.now)
     agent = ForeignKeyField(Operator, null=True, backref="+")
+    agent_id: int | None
     agent_active = MomentField(null=True)
     claimed_from = TextField(null=True)
     received_count = BigIntegerField(default=0)
@@ -63,8 +67,10 @@ class User(Table):
     session_count = BigIntegerField(default=0)
     event_seq = BigIntegerField(default=0)
 
-    def save(self, *args: object, **kwargs: object) -> int:
+    def save(self, *args: Any, **kwargs: Any) -> int:
         """Insert a new user; refuse to overwrite one that exists."""
         if not kwargs.get("force_insert"):
-            raise TypeError("A User is never saved: that would revert what another process wrote. Use User.update(...).")
+            raise TypeError(
+                "A User is never saved: that would revert what another process wrote. Use User.update(...)."
+            )
         return int(super().save(*args, **kwargs))

@@ -2,7 +2,15 @@
 
 from enum import StrEnum
 
-from peewee import BigAutoField, BigIntegerField, BlobField, CompositeKey, ForeignKeyField, JSONField, TextField
+from peewee import (
+    BigAutoField,
+    BigIntegerField,
+    BlobField,
+    CompositeKey,
+    ForeignKeyField,
+    JSONField,
+    TextField,
+)
 
 from core import clock
 from core.db import MomentField
@@ -24,6 +32,7 @@ class WebhookLog(Table):
 
     id = BigAutoField()
     deployment = ForeignKeyField(Deployment, backref="+")
+    deployment_id: int
     received = MomentField(default=clock.now)
     method = TextField()
     headers = JSONField(default=dict)
@@ -38,17 +47,23 @@ class WebhookLogIdentity(Table):
     """Which identities a logged body speaks of, so that it can be erased with them."""
 
     log = ForeignKeyField(WebhookLog, backref="identities")
+    log_id: int
     identity = ForeignKeyField(Identity, backref="+")
+    identity_id: int
 
     class Meta:
         primary_key = CompositeKey("log", "identity")
 
 
 class WebhookRefusal(Table):
-    """A rate-limited note: how often requests were refused in a minute, and why. Their bodies are not kept."""
+    """A rate-limited note: how often requests were refused in a minute, and why.
+
+    Their bodies are not kept.
+    """
 
     id = BigAutoField()
     deployment = ForeignKeyField(Deployment, null=True, backref="+")
+    deployment_id: int | None
     at = MomentField(default=clock.now)
     reason = TextField()
     count = BigIntegerField(default=1)
