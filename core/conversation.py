@@ -42,6 +42,16 @@ def lock_user(user_id: int) -> User:
     return locked
 
 
+def lock(identity_id: int) -> Identity:
+    """Return an identity with its `user`, both rows locked until the transaction ends.
+
+    All that is done to a user, on whatever channel, comes one after the other in this way.
+    """
+    both = Identity.select(Identity, User).join(User).where(Identity.id == identity_id)
+    locked: Identity = lock_for_update(both).get()
+    return locked
+
+
 def append(user: User, identity: Identity, entry: Entry, event: str) -> Message:
     """Add `entry` to the conversation of `user`, whose row is locked, and record `event`.
 

@@ -1,6 +1,7 @@
 """Find out who someone is by the aliases that a channel names, and keep those aliases true."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from core import search
@@ -10,8 +11,16 @@ from core.phones import country_of, international
 from core.text import clean
 
 
-def find(deployment: Deployment, aliases: Sequence[Alias]) -> Identity | None:
-    """Return the identity that the strongest known alias names; `aliases` come strongest first.
+@dataclass(frozen=True)
+class Match:
+    """Who was found; `complete` when every alias that was asked for is already theirs."""
+
+    identity_id: int
+    complete: bool
+
+
+def find(deployment: Deployment, aliases: Sequence[Alias]) -> Match | None:
+    """Find the identity that the strongest known alias names; `aliases` come strongest first.
 
     A scoped id decides over a phone number: when someone known by a number comes with a scoped id that
     differs from the one on record, it is somebody else who has the number now.
@@ -33,12 +42,12 @@ def find(deployment: Deployment, aliases: Sequence[Alias]) -> Identity | None:
             .exists()
         )
         if not taken:
-            identity: Identity = Identity.get_by_id(row.identity_id)
-            return identity
+            owners = [given.identity_id for given in known.values()]
+            return Match(row.identity_id, owners.count(row.identity_id) == len(aliases))
     return None
 
 
-def create(deployment: Deployment, aliases: Sequence[Alias], profile: Profile, now: datetime) -> Identity:
+def create(deployment: Deployment, aliases: Sequence[Alias], profile: Profile, now: datetime) -> Match:
     """Make a user and its identity on `deployment`.
 
     Raises peewee.IntegrityError when the same person is being created elsewhere at this moment; the caller
@@ -61,7 +70,7 @@ def create(deployment: Deployment, aliases: Sequence[Alias], profile: Profile, n
     keep_aliases(identity, aliases, now)
     search.index(user.id)
     record(user.id, "user_created", identity=identity.id)
-    return identity
+    return Match(identity.id, complete=True)
 
 
 def keep_aliases(identity: Identity, aliases: Sequence[Alias], now: datetime) -> bool:

@@ -13,7 +13,7 @@ from peewee import IntegrityError, OperationalError
 from core import conversation, delivery, handover, identities, search
 from core.channel import AliasesChanged, AuthorKind, Delivery, Echoed, Event, Noted, Received, StatusChanged
 from core.db import database
-from core.models import Deployment, Identity, Message
+from core.models import Deployment, Identity, Message, User
 from core.text import clean, clean_json
 
 log = logging.getLogger(__name__)
@@ -126,12 +126,11 @@ def _received(deployment: Deployment, event: Received, received_at: datetime) ->
     if not event.aliases:
         return Accepted(remark="A message that names no user.")
     at = min(event.at, received_at)
-    identity = identities.find(deployment, event.aliases) or identities.create(
+    match = identities.find(deployment, event.aliases) or identities.create(
         deployment, event.aliases, event.profile, received_at
     )
-    user = conversation.lock_user(identity.user_id)
-    identity = Identity.get_by_id(identity.id)
-    if identities.keep_aliases(identity, event.aliases, received_at):
+    identity, user = _locked(match, deployment)
+    if not match.complete and identities.keep_aliases(identity, event.aliases, received_at):
         search.index(user.id)
     identities.learn(identity, user, event.profile)
     footprint = clean_json(dict(event.footprint))
@@ -160,12 +159,12 @@ def _echoed(deployment: Deployment, event: Echoed, received_at: datetime) -> Acc
     provider_id = _provider_id(event)
     if known := _seen(deployment, provider_id):  # also an echo of what Parley itself sent
         return Accepted(known.identity_id, known.id, repeated=True)
-    identity = identities.find(deployment, event.aliases)
-    if identity is None:
-        if not event.aliases:
-            return Accepted(remark="An echo that names no user.")
-        identity = identities.create(deployment, event.aliases, event.profile, received_at)
-    user = conversation.lock_user(identity.user_id)
+    if not event.aliases:
+        return Accepted(remark="An echo that names no user.")
+    match = identities.find(deployment, event.aliases) or identities.create(
+        deployment, event.aliases, event.profile, received_at
+    )
+    identity, user = _locked(match, deployment)
     message = conversation.append(
         user,
         identity,
@@ -207,13 +206,13 @@ def _status(deployment: Deployment, event: StatusChanged, received_at: datetime)
 
 
 def _aliases_changed(deployment: Deployment, event: AliasesChanged, received_at: datetime) -> Accepted:
-    identity = identities.find(deployment, event.before) or identities.find(deployment, event.after)
-    if identity is None:
+    match = identities.find(deployment, event.before) or identities.find(deployment, event.after)
+    if match is None:
         return Accepted(remark="A change of number or id of somebody who is not known here.")
     provider_id = _provider_id(event)
     if known := _seen(deployment, provider_id):
         return Accepted(known.identity_id, known.id, repeated=True)
-    user = conversation.lock_user(identity.user_id)
+    identity, user = _locked(match, deployment)
     if identities.keep_aliases(identity, event.after, received_at):
         search.index(user.id)
     message = conversation.append(
@@ -234,13 +233,13 @@ def _aliases_changed(deployment: Deployment, event: AliasesChanged, received_at:
 
 
 def _noted(deployment: Deployment, event: Noted, received_at: datetime) -> Accepted:
-    identity = identities.find(deployment, event.aliases)
-    if identity is None:
+    match = identities.find(deployment, event.aliases)
+    if match is None:
         return Accepted(remark=clean(event.label))
     provider_id = _provider_id(event)
     if known := _seen(deployment, provider_id):
         return Accepted(known.identity_id, known.id, repeated=True)
-    user = conversation.lock_user(identity.user_id)
+    identity, user = _locked(match, deployment)
     entry = conversation.Entry(
         author=AuthorKind.SYSTEM,
         kind="noted",
@@ -264,10 +263,18 @@ def _provider_id(event: Received | Echoed | AliasesChanged | Noted) -> str:
 def _seen(deployment: Deployment, provider_id: str | None) -> Message | None:
     if provider_id is None:
         return None
-    found: Message | None = Message.get_or_none(
-        Message.deployment == deployment, Message.provider_id == provider_id
+    found: Message | None = (
+        Message.select(Message.id, Message.identity, Message.user)
+        .where(Message.deployment == deployment, Message.provider_id == provider_id)
+        .get_or_none()
     )
     return found
+
+
+def _locked(match: identities.Match, deployment: Deployment) -> tuple[Identity, User]:
+    identity = conversation.lock(match.identity_id)
+    identity.deployment = deployment
+    return identity, identity.user
 
 
 def _touch(identity: Identity, at: datetime, footprint: dict[str, Any], *, wrote: bool) -> None:

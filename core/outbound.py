@@ -59,8 +59,8 @@ def send(identity_id: int, message: Outbound, author: Author, request_key: str |
     user.
     """
     with database.atomic():
-        identity = Identity.get_by_id(identity_id)
-        user = conversation.lock_user(identity.user_id)
+        identity = conversation.lock(identity_id)
+        user = identity.user
         now = clock.now()
         reach = gate(identity, message, author, now)
         if request_key and (known := Message.get_or_none(Message.request_key == request_key)):
