@@ -288,11 +288,15 @@ class StatusChanged(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class AliasesChanged(Event):
-    """The user of `before` is now known by `after`: a new number, or an id that the provider rotated."""
+    """The user of `before` is now known by `after`: a new number, or an id that the provider rotated.
+
+    `ended` names kinds of alias that hold no longer, though nobody says what came in their place.
+    """
 
     id: str | None
     before: tuple[Alias, ...]
     after: tuple[Alias, ...]
+    ended: tuple[str, ...] = ()
     text: str = ""
     payload: Mapping[str, Any] = field(default_factory=dict)
 

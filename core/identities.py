@@ -99,6 +99,18 @@ def keep_aliases(identity: Identity, aliases: Sequence[Alias], now: datetime) ->
     return changed
 
 
+def end_aliases(identity: Identity, kinds: Sequence[str], now: datetime) -> bool:
+    """End the aliases of these kinds; returns whether there were any."""
+    if not kinds:
+        return False
+    ended = IdentityAlias.update(valid_until=now).where(
+        IdentityAlias.identity == identity.id,
+        IdentityAlias.kind.in_(list(kinds)),
+        IdentityAlias.valid_until.is_null(),
+    )
+    return bool(ended.execute())
+
+
 def learn(identity: Identity, user: User, profile: Profile) -> None:
     """Fill what is not known of the user from what the provider says; what is known stays as it is."""
     name = clean(profile.name)

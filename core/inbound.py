@@ -213,7 +213,8 @@ def _aliases_changed(deployment: Deployment, event: AliasesChanged, received_at:
     if known := _seen(deployment, provider_id):
         return Accepted(known.identity_id, known.id, repeated=True)
     identity, user = _locked(match, deployment)
-    if identities.keep_aliases(identity, event.after, received_at):
+    changed = identities.keep_aliases(identity, event.after, received_at)
+    if identities.end_aliases(identity, event.ended, received_at) or changed:
         search.index(user.id)
     message = conversation.append(
         user,
