@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from peewee import Database, DatabaseProxy, Field, SqliteDatabase
 from playhouse.migrations import Runner
-from playhouse.pool import PooledPostgresqlDatabase
+from playhouse.pool import PooledPostgresqlDatabase, PooledSqliteDatabase
 from psycopg.conninfo import conninfo_to_dict
 
 log = logging.getLogger(__name__)
@@ -20,8 +20,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class Sqlite(SqliteDatabase):
-    """SQLite that waits for its turn to write instead of failing."""
+class Sqlite(PooledSqliteDatabase):
+    """SQLite with connections that stay open: closing the last one copies the whole log back each time."""
 
     # A moment is stored as microseconds since 1970, so that order, range and index are those of an integer.
     field_types = {"TIMESTAMPTZ": "INTEGER"}
@@ -62,16 +62,18 @@ def connect(url: str, max_connections: int = 20) -> Database:
     if parts.scheme == "sqlite":
         path = Path(unquote(url.removeprefix("sqlite:///")))
         path.parent.mkdir(parents=True, exist_ok=True)
-        opened = Sqlite(
+        opened = Sqlite(  # type: ignore[no-untyped-call]
             str(path),
             pragmas={
                 "journal_mode": "wal",
                 "synchronous": "full",  # an acknowledged webhook also survives a power cut
                 "foreign_keys": 1,
+                "busy_timeout": 30_000,
                 "cache_size": -64_000,
                 "temp_store": "memory",
             },
-            timeout=30,
+            max_connections=1000,  # one a thread that is at work, which is all that limits them
+            check_same_thread=False,  # the pool hands a connection to one thread at a time
             lock_type="IMMEDIATE",  # a transaction that would write waits at its start, never fails half-way
         )
     elif parts.scheme in ("postgresql", "postgres"):
@@ -134,6 +136,8 @@ def dialect_types() -> dict[str, str]:
     if is_sqlite():
         return {
             "id": "INTEGER NOT NULL PRIMARY KEY",
+            # Without AUTOINCREMENT SQLite gives a deleted row's id to the next one.
+            "id_used_once": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT",
             "ref": "INTEGER",
             "moment": "INTEGER",
             "json": "TEXT",
@@ -142,6 +146,7 @@ def dialect_types() -> dict[str, str]:
         }
     return {
         "id": "BIGSERIAL PRIMARY KEY",
+        "id_used_once": "BIGSERIAL PRIMARY KEY",
         "ref": "BIGINT",
         "moment": "TIMESTAMPTZ",
         "json": "JSONB",
