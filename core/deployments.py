@@ -20,6 +20,23 @@ class UnknownChannel(Exception):
     """A deployment whose channel no loaded plugin brings."""
 
 
+class UnknownDeployment(Exception):
+    """A deployment that does not exist, or a label that several have."""
+
+
+def deployment_called(name: str) -> Deployment:
+    """Return the deployment whose key or label is `name`; raises UnknownDeployment, naming those that there are."""
+    found = list(Deployment.select().where((Deployment.key == name) | (Deployment.label == name)))
+    if len(found) == 1:
+        deployment: Deployment = found[0]
+        return deployment
+    if found:
+        keys = ", ".join(one.key for one in found)
+        raise UnknownDeployment(f"Several deployments are called “{name}”. Name one by its key: {keys}.")
+    labels = ", ".join(f"“{one.label}”" for one in Deployment.select().order_by(Deployment.id)) or "none"
+    raise UnknownDeployment(f"No deployment is called “{name}”. There are: {labels}.")
+
+
 def channel_class(name: str) -> type[Channel]:
     """Return the channel called `name`; raises UnknownChannel, naming those that there are."""
     channels = parley().manager.channels
@@ -90,7 +107,8 @@ def sync_templates(deployment: Deployment) -> int:
     return len(found)
 
 
-def _is_secret(annotation: Any) -> bool:
+def is_secret(annotation: Any) -> bool:
+    """Say whether a field of a Config is a secret, by its annotation."""
     return annotation is SecretStr or SecretStr in get_args(annotation)
 
 
@@ -98,7 +116,7 @@ def _encrypted(config: BaseModel) -> dict[str, Any]:
     stored = config.model_dump(mode="json")
     for name, field in type(config).model_fields.items():
         secret = getattr(config, name)
-        if _is_secret(field.annotation) and secret is not None:
+        if is_secret(field.annotation) and secret is not None:
             stored[name] = _ENCRYPTED + parley().keys.encrypt(secret.get_secret_value())
     return stored
 

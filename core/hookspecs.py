@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from core.channel import Author, Channel, Outbound, Reach
     from core.models import Identity, Job, Message, User
+    from core.programs import Companions
 
 PROJECT = "parley"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -63,6 +64,18 @@ def register_commands(group: click.Group) -> None:
 @hookspec
 def prepare_app(app: Flask) -> None:
     """Add blueprints and extensions to `app`; called last, when channels and tables are there."""
+
+
+# ── A run: called once by `parley run`, inside an app context, before web and worker start ───────────────────────────────
+
+
+@hookspec
+def prepare_run(url: str) -> Companions:
+    """Prepare a run that will be reached at `url`; return programs to keep alive beside web and worker, and lines to print.
+
+    All plugins are asked. One that raises ends the run before it begins.
+    """
+    raise NotImplementedError
 
 
 # ── Decision: all plugins are asked, the strictest answer wins

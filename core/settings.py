@@ -8,6 +8,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 SHIPPED = ("channels.whatsapp", "channels.web", "admin", "plugins.bots")
 
+DEMO = "plugins.demo"
+
 
 class SettingsError(Exception):
     """The environment does not describe a Parley that can start."""
@@ -32,6 +34,11 @@ class Settings(BaseSettings):
         30, description="A claimed chat without a message returns after this time (C2)."
     )
     worker_threads: int = Field(8, description="Jobs that one worker runs side by side.")
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Return the modules to load: the plugins, and the demo workspace where that is served."""
+        return (*self.plugins, DEMO) if self.demo and DEMO not in self.plugins else self.plugins
 
     @field_validator("secret_key")
     @classmethod

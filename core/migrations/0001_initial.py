@@ -190,7 +190,7 @@ CREATE TABLE event (
 CREATE INDEX event_pending ON event (id) WHERE NOT handed_on;
 
 CREATE TABLE job (
-    id {id},
+    id {id_used_once},
     kind TEXT NOT NULL,
     request_key TEXT UNIQUE,
     lane TEXT,
