@@ -22,7 +22,12 @@ SECRET_KEY = "a secret key for the tests, long enough"
 
 def settings_for(url: str, folder: Path, **overrides: Any) -> Settings:
     """Return settings for a database; nothing is read from the environment."""
-    given: dict[str, Any] = {"secret_key": SECRET_KEY, "database_url": url, "data_dir": folder, "plugins": SHIPPED}
+    given: dict[str, Any] = {
+        "secret_key": SECRET_KEY,
+        "database_url": url,
+        "data_dir": folder,
+        "plugins": SHIPPED,
+    }
     return Settings(**{**given, **overrides})
 
 
@@ -64,9 +69,9 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
 
 @pytest.fixture
-def settings(database_url: str, tmp_path: Path) -> Settings:
-    """The settings of the app under test."""
-    return settings_for(database_url, tmp_path)
+def settings(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> Settings:
+    """The settings of the app under test; a module of tests may name other plugins as `PLUGINS`."""
+    return settings_for(database_url, tmp_path, plugins=getattr(request.module, "PLUGINS", SHIPPED))
 
 
 @pytest.fixture
