@@ -63,6 +63,13 @@ def postgres_url(prepare: Callable[[str], object] | None = None, *, durable: boo
     return url
 
 
+def copy_postgres(url: str) -> str:
+    """Return the URL of a copy of a database, to which nobody may be connected."""
+    name = f"test_{uuid4().hex}"
+    _create(_url(url, "postgres"), name, source=str(conninfo_to_dict(url)["dbname"]))
+    return _url(url, name)
+
+
 def drop_postgres(url: str) -> None:
     """Remove a database that `postgres_url` returned, whoever is connected to it."""
     name = str(conninfo_to_dict(url)["dbname"])
