@@ -47,9 +47,12 @@ def lock(identity_id: int) -> Identity:
 
     All that is done to a user, on whatever channel, comes one after the other in this way.
     """
-    both = Identity.select(Identity, User).join(User).where(Identity.id == identity_id)
-    locked: Identity = lock_for_update(both).get()
-    return locked
+    # PostgreSQL locks in the order of FROM: the user first, as everyone does, or two would lock each other out.
+    both = User.select(User, Identity).join(Identity, on=(Identity.user == User.id), attr="locked")
+    user = lock_for_update(both.where(Identity.id == identity_id)).get()
+    identity: Identity = user.locked
+    identity.user = user
+    return identity
 
 
 def append(user: User, identity: Identity, entry: Entry, event: str) -> Message:

@@ -105,12 +105,13 @@ def dictionaries(query: Any) -> list[dict[str, Any]]:
 def lock_for_update(query: Any, *, skip_locked: bool = False) -> Any:
     """Lock the rows of a SELECT until the transaction ends.
 
-    With `skip_locked`, rows that another transaction holds are left out instead of waited for. SQLite needs
-    nothing: its transactions here begin IMMEDIATE, so there is one writer at a time.
+    With `skip_locked`, rows that another transaction holds are left out instead of waited for. A row that is
+    locked can still be referred to by new rows of other tables. SQLite needs nothing: its transactions here
+    begin IMMEDIATE, so there is one writer at a time.
     """
     if is_sqlite():
         return query
-    return query.for_update("FOR UPDATE SKIP LOCKED") if skip_locked else query.for_update()
+    return query.for_update("FOR NO KEY UPDATE SKIP LOCKED" if skip_locked else "FOR NO KEY UPDATE")
 
 
 def migrate(folders: Iterable[tuple[str, Path]]) -> list[str]:
