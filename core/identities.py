@@ -67,6 +67,9 @@ def create(deployment: Deployment, aliases: Sequence[Alias], profile: Profile, n
     identity: Identity = Identity.create(
         user=user, deployment=deployment, profile_name=clean(profile.name) or None, created=now
     )
+    # Nobody was known by the strongest alias: whoever has it now was created at this moment, and is the same
+    # person. So it is never taken from them, as a weaker one may be.
+    _give(identity, aliases[0], now)
     keep_aliases(identity, aliases, now)
     search.index(user.id)
     record(user.id, "user_created", identity=identity.id)
@@ -88,13 +91,7 @@ def keep_aliases(identity: Identity, aliases: Sequence[Alias], now: datetime) ->
         if row is not None:
             stale = stale | (IdentityAlias.id == row.id)
         IdentityAlias.update(valid_until=now).where(IdentityAlias.valid_until.is_null(), stale).execute()
-        IdentityAlias.create(
-            deployment=identity.deployment_id,
-            kind=alias.kind,
-            value=clean(alias.value),
-            identity=identity,
-            valid_from=now,
-        )
+        _give(identity, alias, now)
         changed = True
     return changed
 
@@ -148,3 +145,14 @@ def _valid(deployment: Deployment, aliases: Sequence[Alias]) -> dict[tuple[str, 
         for alias in aliases
         if (alias.kind, clean(alias.value)) in found
     }
+
+
+def _give(identity: Identity, alias: Alias, now: datetime) -> None:
+    """Make `alias` a valid one of `identity`; raises peewee.IntegrityError when somebody has it."""
+    IdentityAlias.create(
+        deployment=identity.deployment_id,
+        kind=alias.kind,
+        value=clean(alias.value),
+        identity=identity,
+        valid_from=now,
+    )
