@@ -4,7 +4,7 @@ Pages are walked by keyset, never by offset, and a filtered list has two plans: 
 and sorted; many are walked along the index of last activity.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,19 @@ from core.models import Identity, Operator, User, UserState
 
 PAGE_SIZE = 50
 COUNTED = 10_000
+
+NEWEST = "last_seen"
+SORTED_BY: Mapping[str, Any] = {
+    "last_seen": User.last_seen,
+    "last_message": User.last_message_at,
+    "created": User.created,
+    "name": User.name_key,
+    "handler": User.handler,
+    "country": User.country,
+    "language": User.language,
+}
+MOMENTS = frozenset({"last_seen", "last_message", "created"})
+"""Those of them that are moments: their value stands in a place; of others only the user's id does."""
 
 _COLUMNS = (
     User.id,
@@ -79,19 +92,49 @@ class Page:
     count: Count
 
 
+@dataclass(frozen=True)
+class Order:
+    """By what the list is sorted. Users of whom that is not known come last, whichever way."""
+
+    name: str = NEWEST
+    descending: bool = True
+
+    @property
+    def column(self) -> Any:
+        """Return the column; raises KeyError for a name that is not in SORTED_BY."""
+        return SORTED_BY[self.name]
+
+
+_NEWEST_FIRST = Order()
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a user stands in an order."""
+
+    value: Any
+    id: int
+
+
 def page(
-    condition: Any = None, *, place: Cursor | None = None, newer: bool = False, limit: int = PAGE_SIZE
+    condition: Any = None,
+    *,
+    order: Order = _NEWEST_FIRST,
+    place: Cursor | None = None,
+    newer: bool = False,
+    limit: int = PAGE_SIZE,
 ) -> Page:
     """Return the page beyond `place`, or the first: users by their last activity, then those who never wrote.
 
-    `condition` is an expression over User; None lists everyone.
+    `condition` is an expression over User; None lists everyone. `newer` walks towards the beginning.
     """
+    start = None if place is None else _locate(place, order)
     if condition is None:
-        return _walked(None, place, newer, limit, total())
-    hits = _hits(condition)
+        return _walked(None, order, start, newer, limit, total())
+    hits = _hits(condition, order)
     if len(hits) > COUNTED:
-        return _walked(condition, place, newer, limit, Count(COUNTED, "at least"))
-    return _sliced(hits, place, newer, limit)
+        return _walked(condition, order, start, newer, limit, Count(COUNTED, "at least"))
+    return _sliced(hits, order, start, newer, limit)
 
 
 def total() -> Count:
@@ -124,91 +167,107 @@ def _select() -> Any:
     )
 
 
-def _hits(condition: Any) -> list[Cursor]:
-    query = User.select(User.last_seen, User.id).where(User.state == UserState.ACTIVE, condition)
-    return [Cursor(at, user_id) for at, user_id in tuples(query.limit(COUNTED + 1))]
+def _hits(condition: Any, order: Order) -> list[_Place]:
+    query = User.select(order.column, User.id).where(User.state == UserState.ACTIVE, condition)
+    return [_Place(value, user_id) for value, user_id in tuples(query.limit(COUNTED + 1))]
 
 
-def _rank(place: Cursor) -> tuple[bool, Any, int]:
-    """Order places as the list does, reversed: those with a moment come after those without."""
-    return (place.at is not None, place.at or 0, place.id)
+def _locate(place: Cursor, order: Order) -> _Place | None:
+    """Read a place; the value of a column that is no moment is looked up. A user who is gone is no place."""
+    if order.name in MOMENTS:
+        return _Place(place.at, place.id)
+    found = User.select(order.column).where(User.id == place.id).tuples().first()
+    return None if found is None else _Place(found[0], place.id)
 
 
-def _sliced(hits: list[Cursor], place: Cursor | None, newer: bool, limit: int) -> Page:
-    newest_first = sorted(hits, key=_rank, reverse=True)
-    if place is None:
-        start = 0
-    elif newer:
-        start = max(0, sum(_rank(hit) > _rank(place) for hit in newest_first) - limit)
-    else:
-        start = sum(_rank(hit) >= _rank(place) for hit in newest_first)
-    chosen = newest_first[start : start + limit]
+def _cursor(place: _Place, order: Order) -> Cursor:
+    return Cursor(place.value if order.name in MOMENTS else None, place.id)
+
+
+def _rank(place: _Place, order: Order) -> tuple[bool, Any, int]:
+    """Order places as the list does, for a descending list reversed: the unknown stand at the end of both."""
+    unknown = place.value is None
+    return (unknown is not order.descending, 0 if unknown else place.value, place.id)
+
+
+def _sliced(hits: list[_Place], order: Order, place: _Place | None, newer: bool, limit: int) -> Page:
+    ranked = sorted(
+        ((_rank(hit, order), hit) for hit in hits), key=lambda one: one[0], reverse=order.descending
+    )
+    start = 0
+    if place is not None:
+        mark = _rank(place, order)
+        before = sum(rank > mark if order.descending else rank < mark for rank, _ in ranked)
+        here = sum(rank == mark for rank, _ in ranked)
+        start = max(0, before - limit) if newer else before + here
+    chosen = [hit for _, hit in ranked[start : start + limit]]
     rows = {found["id"]: found for found in _select().where(User.id.in_([hit.id for hit in chosen])).dicts()}
     return Page(
         [rows[hit.id] for hit in chosen if hit.id in rows],
-        chosen[0] if chosen and start > 0 else None,
-        chosen[-1] if start + limit < len(newest_first) else None,
+        _cursor(chosen[0], order) if chosen and start > 0 else None,
+        _cursor(chosen[-1], order) if chosen and start + limit < len(ranked) else None,
         Count(len(hits), "exact"),
     )
 
 
-def _walked(condition: Any, place: Cursor | None, newer: bool, limit: int, count: Count) -> Page:
+def _walked(
+    condition: Any, order: Order, place: _Place | None, newer: bool, limit: int, count: Count
+) -> Page:
     """Fetch one row more than a page holds: whether it is there says whether the list goes on."""
-    rows = _beyond(condition, place, newer, limit + 1)
+    rows = _beyond(condition, order, place, newer, limit + 1)
     more = len(rows) > limit
     rows = rows[:limit][::-1] if newer else rows[:limit]
     if newer and not more:
         # The first page is always full, so that going back ends where one began.
         return (
-            _walked(condition, None, False, limit, count)
+            _walked(condition, order, None, False, limit, count)
             if len(rows) < limit
-            else _ends(rows, False, True, count)
+            else _ends(rows, order, False, True, count)
         )
-    return _ends(rows, more if newer else place is not None, True if newer else more, count)
+    return _ends(rows, order, more if newer else place is not None, True if newer else more, count)
 
 
-def _ends(rows: Sequence[dict[str, Any]], newer: bool, older: bool, count: Count) -> Page:
+def _ends(rows: Sequence[dict[str, Any]], order: Order, newer: bool, older: bool, count: Count) -> Page:
     if not rows:
         return Page(rows, None, None, count)
-    first, last = (Cursor(rows[end]["last_seen"], rows[end]["id"]) for end in (0, -1))
+    name = order.column.name
+    first, last = (_cursor(_Place(rows[end].get(name), rows[end]["id"]), order) for end in (0, -1))
     return Page(rows, first if newer else None, last if older else None, count)
 
 
-def _beyond(condition: Any, place: Cursor | None, newer: bool, limit: int) -> list[dict[str, Any]]:
-    """Walk the index from `place`: older is first those with a moment, then those without.
+def _beyond(
+    condition: Any, order: Order, place: _Place | None, newer: bool, limit: int
+) -> list[dict[str, Any]]:
+    """Walk the index from `place`: first those of whom the column is known, then the others.
 
     Newer is the way back.
     """
-    wrote, never = User.last_seen.is_null(False), User.last_seen.is_null()
-    by_moment: Sequence[Any] = (User.last_seen, User.id) if newer else (User.last_seen.desc(), User.id.desc())
-    by_id = by_moment[1:]
+    down = order.descending is not newer
+    column = order.column
+    known, unknown = column.is_null(False), column.is_null()
+    by_value = (column.desc(), User.id.desc()) if down else (column, User.id)
+    by_id = by_value[1:]
     if place is None:
-        parts = [([wrote], by_moment), ([never], by_id)]
-    elif newer:
-        parts = (
-            [([wrote, _after(place)], by_moment)]
-            if place.at
-            else [([never, User.id > place.id], by_id), ([wrote], by_moment)]
-        )
+        parts = [([known], by_value), ([unknown], by_id)]
     else:
-        parts = (
-            [([wrote, _before(place)], by_moment), ([never], by_id)]
-            if place.at
-            else [([never, User.id < place.id], by_id)]
-        )
+        further = User.id < place.id if down else User.id > place.id
+        if place.value is not None:
+            parts = [([known, _past(column, place, down)], by_value)]
+            parts += [] if newer else [([unknown], by_id)]
+        else:
+            parts = [([unknown, further], by_id)]
+            parts += [([known], by_value)] if newer else []
     rows: list[dict[str, Any]] = []
-    for conditions, order in parts:
+    for conditions, sorting in parts:
         if len(rows) < limit:
             if condition is not None:
                 conditions = [*conditions, condition]
             query = _select().where(User.state == UserState.ACTIVE, *conditions)
-            rows.extend(query.order_by(*order).limit(limit - len(rows)).dicts())
+            rows.extend(query.order_by(*sorting).limit(limit - len(rows)).dicts())
     return rows
 
 
-def _after(place: Cursor) -> Any:
-    return (User.last_seen >= place.at) & ((User.last_seen > place.at) | (User.id > place.id))
-
-
-def _before(place: Cursor) -> Any:
-    return (User.last_seen <= place.at) & ((User.last_seen < place.at) | (User.id < place.id))
+def _past(column: Any, place: _Place, down: bool) -> Any:
+    if down:
+        return (column <= place.value) & ((column < place.value) | (User.id < place.id))
+    return (column >= place.value) & ((column > place.value) | (User.id > place.id))

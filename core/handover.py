@@ -67,11 +67,19 @@ def claim_with_template(
         return claimed, sent
 
 
-def release(user_id: int, operator: Operator, farewell: str = "", *, anyone: bool = False) -> None:
+def release(
+    user_id: int,
+    operator: Operator,
+    farewell: str = "",
+    *,
+    identity_id: int | None = None,
+    anyone: bool = False,
+) -> None:
     """Give the user back to the bot, with an optional last message (C2).
 
-    `anyone` lets someone release another agent's chat. Raises NotYours, Refused when the gate does not let
-    the last message pass, and BadMessage; nothing has changed then.
+    The message goes to `identity_id`, or to the identity that wrote last. `anyone` lets someone release another
+    agent's chat. Raises NotYours, Refused when the gate does not let the last message pass, and BadMessage;
+    nothing has changed then.
     """
     with database.atomic():
         user = conversation.lock_user(user_id)
@@ -81,9 +89,10 @@ def release(user_id: int, operator: Operator, farewell: str = "", *, anyone: boo
             raise NotYours(
                 f"{Operator.get_by_id(user.agent_id).name} has this chat, and can assign it to the bot."
             )
-        if farewell.strip() and user.agent_id == operator.id and user.last_identity_id is not None:
+        to = identity_id or user.last_identity_id
+        if farewell.strip() and user.agent_id == operator.id and to is not None:
             sent = outbound.send(
-                user.last_identity_id,
+                to,
                 Outbound(text=farewell),
                 Author(AuthorKind.AGENT, operator.name, operator.id),
             )

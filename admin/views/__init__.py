@@ -1,0 +1,1 @@
+"""One module a screen, and the parts that screens are made of."""

@@ -1,0 +1,260 @@
+"""The audience: everyone who has interacted, in Flask-Admin's list with pages of our own (A1, A7)."""
+
+import logging
+import secrets
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from flask import Response, abort, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_admin import expose
+from flask_admin.model.base import ViewArgs
+from peewee import PeeweeException
+
+from admin import access, auth, words
+from admin.access import May
+from admin.views import live, shown
+from admin.views.base import ReadOnlyView
+from admin.views.profile import ProfilePages
+from core import audience, search
+from core.cursor import Cursor
+from core.models import Deployment, read_setting, write_setting
+
+log = logging.getLogger(__name__)
+
+COLUMNS: Mapping[str, str] = {
+    "name": "User",
+    "window": "Window",
+    "last_message": "Last message",
+    "last_seen": "Last activity",
+    "handler": "Handler",
+    "country": "Country",
+    "language": "Language",
+    "created": "Created",
+}
+SHOWN_AT_FIRST = ("name", "window", "last_message", "last_seen", "handler", "country")
+
+
+class AudienceView(ProfilePages, ReadOnlyView):
+    """The list, and behind each name the profile."""
+
+    list_template = "parley/audience.html"
+    rows_template = "parley/_audience_rows.html"
+    page_size = audience.PAGE_SIZE
+    column_list = tuple(COLUMNS)
+    column_labels = dict(COLUMNS)
+    column_sortable_list = tuple(audience.SORTED_BY)
+    column_searchable_list = ("name", "email", "phone")
+
+    @expose("/")
+    @access.needs(May.READ_AUDIENCE)
+    def index_view(self) -> Any:
+        """Show one page of the list."""
+        self._template_args.update(self._around())
+        return super().index_view()
+
+    @expose("/rows")
+    @access.needs(May.READ_AUDIENCE)
+    def rows(self) -> Any:
+        """Return the table of the same page by itself, for search as one types and for live updates."""
+        return self.index_view()
+
+    @expose("/live")
+    @access.needs(May.READ_AUDIENCE)
+    def live_list(self) -> Response:
+        """Stream that something happened, to whomever."""
+        return live.everyone()
+
+    @expose("/columns", methods=["POST"])
+    @access.needs(May.READ_AUDIENCE)
+    def choose_columns(self) -> ResponseReturnValue:
+        """Keep which columns this operator wants to see, on every device."""
+        chosen = [name for name in COLUMNS if name in request.form.getlist("column")]
+        write_setting(_columns_setting(), chosen)
+        return redirect(auth.own_path(request.form.get("next", "")))
+
+    def get_list(
+        self,
+        page: int | None,
+        sort_column: str | None,
+        sort_desc: bool | None,
+        search_text: str | None,
+        filters: Any,
+        execute: bool = True,
+        page_size: int | None = None,
+    ) -> tuple[None, Sequence[dict[str, Any]]]:
+        """Read one page by keyset; where it begins stands in the request, not in this shared view."""
+        args = self._template_args
+        try:
+            place, newer = _place()
+            found = audience.page(
+                search.matching(search_text or "", personal=access.sight().clear),
+                place=place,
+                newer=newer,
+                order=audience.Order(sort_column, bool(sort_desc)) if sort_column else audience.Order(),
+            )
+        except PeeweeException:
+            args["problem"] = self._problem()
+            return None, []
+        args["count_text"] = words.counted(str(found.count), "user")
+        args["pager"] = self._pager(found)
+        return None, _rows(found.rows, shown.now())
+
+    def render(self, template: str, **arguments: Any) -> Any:
+        """Render the whole page or only its rows; a list that could not be read is no success."""
+        if template == self.list_template and request.endpoint == f"{self.endpoint}.rows":
+            template = self.rows_template
+        page = super().render(template, **arguments)
+        return (page, 503) if self._template_args.get("problem") else page
+
+    def search_placeholder(self) -> str:
+        """Say what is searched: nobody finds by what they may not read."""
+        return "Name, phone, email or external id" if access.sight().clear else "Name, as it is shown"
+
+    def is_sortable(self, name: str) -> bool:
+        """Sort by all that this role may read: the order of names would give letters of them away."""
+        return name in self._sortable_columns and (name != "name" or access.sight().clear)
+
+    def _get_list_extra_args(self) -> ViewArgs:
+        """Read the request's arguments; a column is named, so that a link means the same to everybody."""
+        asked = request.args.get("sort", "")
+        return ViewArgs(
+            sort=list(COLUMNS).index(asked) if self.is_sortable(asked) else None,
+            sort_desc=request.args.get("desc") == "1",
+            search=request.args.get("search", "").strip()[: search.LONGEST_QUERY] or None,
+        )
+
+    def _get_list_url(self, view_args: ViewArgs) -> str:
+        sort = list(COLUMNS)[view_args.sort] if view_args.sort is not None else None
+        url: str = self.get_url(
+            ".index_view",
+            search=view_args.search,
+            sort=sort,
+            desc=1 if sort and view_args.sort_desc else None,
+        )
+        return url
+
+    def _around(self) -> dict[str, Any]:
+        """Return what stands around the rows."""
+        chosen = [
+            name
+            for name in COLUMNS
+            if name == "name" or name in read_setting(_columns_setting(), SHOWN_AT_FIRST)
+        ]
+        asked = self._get_list_extra_args()
+        sort, descending = _sorting(asked)
+        hidden = {"sort": sort, "desc": "1" if descending else None} if asked.sort is not None else {}
+        return {
+            "list_columns": [(name, COLUMNS[name]) for name in chosen],
+            "column_choices": [
+                {"key": name, "label": label, "shown": name in chosen, "fixed": name == "name"}
+                for name, label in COLUMNS.items()
+            ],
+            "sorted_by": sort,
+            "sorted_down": descending,
+            "sort_by": lambda name: self._sort_url(asked, name),
+            "hidden_arguments": {name: value for name, value in hidden.items() if value},
+            "searched_in": "Name, phone, email and external id were searched."
+            if access.sight().clear
+            else "Names were searched, as they are shown to your role.",
+            "count_text": None,
+            "pager": None,
+            "problem": None,
+            "return_url": request.full_path.rstrip("?"),
+            "urls": {
+                "list": url_for(".index_view"),
+                "rows": url_for(".rows"),
+                "live": url_for(".live_list"),
+                "columns": url_for(".choose_columns"),
+            },
+        }
+
+    def _sort_url(self, asked: ViewArgs, name: str) -> str:
+        """Return the list by another column; by the same one, the other way round."""
+        sort, descending = _sorting(asked)
+        down = not descending if name == sort else name in audience.MOMENTS
+        return self._get_list_url(asked.clone(sort=list(COLUMNS).index(name), sort_desc=down))
+
+    def _pager(self, found: audience.Page) -> dict[str, Any]:
+        asked = self._get_list_extra_args()
+        here = self._get_list_url(asked)
+        joint = "&" if "?" in here else "?"
+        sort, _ = _sorting(asked)
+        moments = [row[sort] for row in found.rows if sort in ("last_seen", "created") and row[sort]]
+        return {
+            "newer_url": f"{here}{joint}newer={found.newer}" if found.newer else None,
+            "older_url": f"{here}{joint}older={found.older}" if found.older else None,
+            "range": words.span(moments[0], moments[-1], shown.now()) if moments else "",
+            "size": f"{self.page_size} per page",
+        }
+
+    @staticmethod
+    def _problem() -> dict[str, Any]:
+        reference = secrets.token_hex(4)
+        log.exception("reference %s: the audience could not be read", reference)
+        return {
+            "text": "Your search is kept. Try again in a moment.",
+            "reference": reference,
+            "retry_url": request.full_path.rstrip("?"),
+        }
+
+
+def _sorting(asked: ViewArgs) -> tuple[str, bool]:
+    if asked.sort is None:
+        return audience.NEWEST, True
+    return list(COLUMNS)[asked.sort], bool(asked.sort_desc)
+
+
+def _place() -> tuple[Cursor | None, bool]:
+    """Return from which row on the request wants the list, and which way."""
+    for argument in ("newer", "older"):
+        if text := request.args.get(argument):
+            try:
+                return Cursor.parse(text), argument == "newer"
+            except ValueError as error:
+                abort(400, str(error))
+    return None, False
+
+
+def _columns_setting() -> str:
+    return f"audience.columns:{access.operator().id}"
+
+
+def _rows(found: Sequence[Mapping[str, Any]], now: words.Now) -> list[dict[str, Any]]:
+    deployments = {row.id: row for row in Deployment.select()}
+    return [_row(row, deployments.get(row["deployment_id"]), now) for row in found]
+
+
+def _row(row: Mapping[str, Any], deployment: Deployment | None, now: words.Now) -> dict[str, Any]:
+    who = shown.person(row["key"], row["name"] or row["profile_name"], row["phone"], row["email"])
+    reach = shown.rule_says(shown.serving(deployment), SimpleNamespace(**row), now) if deployment else None
+    country, language = row["country"], row["language"]
+    return {
+        "key": row["key"],
+        "url": url_for(".profile", key=row["key"]),
+        "name": who.name,
+        "contact": who.contact,
+        "avatar": who.avatar,
+        "channel": shown.channel(deployment.channel) if deployment else None,
+        "window": words.window(reach, now),
+        "last": _last(row),
+        "seen": words.moment(row["last_seen"], now) if row["last_seen"] else None,
+        "handler": words.handler(row["handler"], row["agent_name"]),
+        "country": words.country(country) if country else None,
+        "language": words.language(language) if language else None,
+        "created": words.moment(row["created"], now),
+        "imported": row["last_seen"] is None and row["last_message_at"] is None,
+    }
+
+
+def _last(row: Mapping[str, Any]) -> dict[str, str] | None:
+    if row["last_message_at"] is None:
+        return None
+    author = row["last_message_author"]
+    name = row["last_message_name"] or {"bot": "Bot", "agent": "Agent"}.get(author, "Parley")
+    return {
+        "author": author,
+        "name": words.first_name(name) if author == "agent" else name,
+        "text": row["last_message_text"],
+    }
