@@ -39,7 +39,7 @@ from functools import cached_property
 from typing import Annotated, ClassVar
 from urllib.parse import quote, urlsplit
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
 from channels.whatsapp import templates
 from channels.whatsapp.parse import parse
@@ -120,6 +120,8 @@ class WhatsApp(Channel):
 
     class Config(BaseModel):
         """What the app dashboard of Meta shows for one number."""
+
+        model_config = ConfigDict(hide_input_in_errors=True)  # an error must not show a mistyped secret
 
         phone_number_id: _Id = Field(title="Phone number id", description="Not the number: the id beside it.")
         waba_id: _Id = Field(title="WhatsApp Business Account id", description="Whose templates are offered.")

@@ -296,7 +296,9 @@ def _unknown(message: Mapping[str, Any], kind: str) -> Content:
     """
     hint = as_text(as_dict(message.get("unsupported")).get("type")) or ("" if kind == "unsupported" else kind)
     said = as_text(as_dict(message.get("text")).get("body"))
-    if kind in _READERS:
+    if kind in _READERS and message.get(kind):
+        words = f"Message of type {kind} in a form that Parley does not show"
+    elif kind in _READERS:
         words = f"Message of type {kind} that came without its content"
     elif hint:
         words = f"Message of a type that Parley does not show: {hint}"

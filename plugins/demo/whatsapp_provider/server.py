@@ -47,6 +47,7 @@ class Answer:
 
     status: int = 400
     code: int = 0
+    details: str = ""
     html: str = ""
     retry_after: str = ""
     wait: float = 0
@@ -133,7 +134,9 @@ class _Handler(BaseHTTPRequestHandler):
             if other.html:
                 return self._say(other.status, other.html.encode(), "text/html", other.retry_after)
             if other.code or (other.status >= 300 and not other.lost):
-                refused = Refused(other.code, WORDS.get(other.code, "An error of your choice"), other.status)
+                refused = Refused(
+                    other.code, other.details or WORDS.get(other.code, "An error"), other.status
+                )
                 return self._refuse(refused, other.retry_after)
         try:
             answer = proper(raw)
