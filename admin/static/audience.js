@@ -1,0 +1,236 @@
+/* The audience list: search as you type, live rows, a cursor for the keyboard, and the way back to the row one came from. */
+
+import { tick } from "./clock.js";
+import { NoFragment, fetchFragment } from "./fragments.js";
+import { listen, paced } from "./live.js";
+import { banner, pageProblem, shortcut, typing } from "./shell.js";
+
+const TYPING_PAUSE_MS = 250;
+const SKELETON_AFTER_MS = 300;
+const REFRESH_GAP_MS = 500;
+const NEW_ROW_MS = 1500;
+const PLACE = "parley-audience";
+
+const rows = document.getElementById("rows");
+const count = document.getElementById("count");
+const find = document.getElementById("find");
+const field = find.elements.namedItem("search");
+const problem = document.getElementById("rows-problem");
+
+const tableBody = () => rows.querySelector("tbody");
+const scroller = () => rows.querySelector(".au-tablewrap");
+const here = () => location.pathname + location.search;
+
+/* What the server put into a row, to tell whether it changed. */
+const sources = new WeakMap();
+const noteSources = () => tableBody()?.querySelectorAll("tr[data-key]").forEach((row) => sources.set(row, row.outerHTML));
+noteSources();
+
+/* ── The cursor ─────────────────────────────────────────────────────────── */
+
+let cursorKey = null;
+
+function showCursor() {
+  for (const row of tableBody()?.rows ?? []) row.classList.toggle("is-cursor", row.dataset.key === cursorKey);
+}
+
+function moveCursor(step) {
+  const all = [...(tableBody()?.querySelectorAll("tr[data-key]") ?? [])];
+  if (!all.length) return;
+  const at = all.findIndex((row) => row.dataset.key === cursorKey);
+  const row = all[at < 0 ? 0 : Math.min(all.length - 1, Math.max(0, at + step))];
+  cursorKey = row.dataset.key;
+  showCursor();
+  row.querySelector("a").focus({ preventScroll: true });
+  row.scrollIntoView({ block: "nearest" });
+}
+shortcut("j", () => moveCursor(1));
+shortcut("k", () => moveCursor(-1));
+
+rows.addEventListener("focusin", (event) => {
+  const row = event.target.closest("tr[data-key]");
+  if (!row) return;
+  cursorKey = row.dataset.key;
+  showCursor();
+});
+
+/* The whole row opens the profile for a mouse; the name is the link. */
+rows.addEventListener("click", (event) => {
+  const row = event.target.closest("tr[data-key]");
+  if (!row || !getSelection().isCollapsed) return;
+  cursorKey = row.dataset.key;
+  keepPlace();
+  if (!event.target.closest("a")) row.querySelector("a").click();
+});
+
+/* ── Back to the row (A1) ───────────────────────────────────────────────── */
+
+function keepPlace() {
+  const place = { url: here(), key: cursorKey, top: scroller()?.scrollTop ?? 0 };
+  sessionStorage.setItem(PLACE, JSON.stringify(place));
+}
+addEventListener("pagehide", keepPlace);
+
+function returnToPlace() {
+  const place = JSON.parse(sessionStorage.getItem(PLACE) ?? "null");
+  const came = performance.getEntriesByType("navigation")[0]?.type;
+  const returning = sessionStorage.getItem("parley-return") !== null || came === "back_forward" || came === "reload";
+  sessionStorage.removeItem("parley-return");
+  if (!returning || place?.url !== here()) return;
+  cursorKey = place.key;
+  showCursor();
+  scroller()?.scrollTo({ top: place.top });
+}
+returnToPlace();
+
+/* ── Rows that the server sent again ────────────────────────────────────── */
+
+function showRows(part, live) {
+  count.textContent = part.dataset.count;
+  const table = part.querySelector("table");
+  const shown = rows.querySelector("table");
+  if (table && shown) {
+    replaceIfChanged(shown.tHead, table.tHead);
+    replaceIfChanged(shown.caption, table.caption);
+    mergeRows(shown.tBodies[0], table.tBodies[0], live);
+    replaceIfChanged(rows.querySelector(".au-foot"), part.querySelector(".au-foot"));
+  } else {
+    rows.replaceChildren(document.importNode(part, true));
+    noteSources();
+  }
+  rows.querySelector("table")?.removeAttribute("aria-busy");
+  showCursor();
+  tick();
+}
+
+function replaceIfChanged(old, next) {
+  if (old.outerHTML !== next.outerHTML) old.replaceWith(document.importNode(next, true));
+}
+
+function mergeRows(body, next, live) {
+  const known = new Map([...body.querySelectorAll("tr[data-key]")].map((row) => [row.dataset.key, row]));
+  const focused = body.contains(document.activeElement) ? document.activeElement.closest("tr")?.dataset.key : null;
+  const wanted = [...next.rows].map((row) => {
+    const old = known.get(row.dataset.key);
+    const source = row.outerHTML;
+    if (old && sources.get(old) === source) return old;
+    const made = document.importNode(row, true);
+    sources.set(made, source);
+    if (live && !old) {
+      made.classList.add("is-new");
+      setTimeout(() => made.classList.remove("is-new"), NEW_ROW_MS);
+    }
+    return made;
+  });
+  let at = body.firstElementChild;
+  for (const row of wanted) {
+    if (row === at) at = at.nextElementSibling;
+    else body.insertBefore(row, at);
+  }
+  const keep = new Set(wanted);
+  for (const row of [...body.rows]) if (!keep.has(row)) row.remove();
+  if (focused) body.querySelector(`tr[data-key="${CSS.escape(focused)}"] a`)?.focus({ preventScroll: true });
+}
+
+function showSkeleton() {
+  const body = tableBody();
+  if (!body) return;
+  body.replaceChildren(document.getElementById("rows-loading").content.cloneNode(true));
+  body.closest("table").setAttribute("aria-busy", "true");
+  count.textContent = "Counting…";
+}
+
+/* ── Fetching ───────────────────────────────────────────────────────────── */
+
+const WORDS = {
+  "signed-out": ["You are signed out.", "What you searched for is kept. Sign in again to go on."],
+  forbidden: ["Your role does not show this list any more.", "An admin of this workspace can change that."],
+  offline: ["The connection is lost.", "The list is as it was. It goes on by itself when the connection is back."],
+};
+
+let current = null;
+
+/** Fetch the rows for the address of the page. A live refresh does not show that it waits, nor that it failed once. */
+async function load({ live = false } = {}) {
+  if (live && current) return;
+  current?.abort();
+  const controller = (current = new AbortController());
+  const skeleton = live ? 0 : setTimeout(showSkeleton, SKELETON_AFTER_MS);
+  try {
+    const { part } = await fetchFragment(rows.dataset.rowsUrl + location.search, { signal: controller.signal });
+    problem.hidden = true;
+    pageProblem(null);
+    showRows(part, live);
+  } catch (error) {
+    if (!(error instanceof NoFragment)) {
+      if (error.name !== "AbortError") throw error;
+      return;
+    }
+    fail(error, live);
+  } finally {
+    clearTimeout(skeleton);
+    if (current === controller) current = null;
+  }
+}
+
+function fail(error, live) {
+  if (error.why === "signed-out" || error.why === "forbidden") stop();
+  const [title, text] = WORDS[error.why] ?? ["The list did not load.", "Your search is kept. Try again in a moment."];
+  if (live) {
+    pageProblem({ title, text });
+    return;
+  }
+  problem.replaceChildren(banner("bad", title, text, { label: "Try again", run: () => load() }));
+  problem.hidden = false;
+  rows.replaceChildren();
+  count.textContent = "Count not available";
+}
+
+const stop = listen(rows.dataset.liveUrl, paced(() => load({ live: true }), REFRESH_GAP_MS));
+
+/* ── Search as you type (A7) ────────────────────────────────────────────── */
+
+let pause;
+let searched = field.value.trim();
+
+function search() {
+  clearTimeout(pause);
+  if (field.value.trim() === searched) return;
+  searched = field.value.trim();
+  const asked = new URLSearchParams(new FormData(find));
+  if (searched) asked.set("search", searched);
+  else asked.delete("search");
+  const query = asked.toString();
+  history.replaceState(null, "", rows.dataset.listUrl + (query ? `?${query}` : ""));
+  cursorKey = null;
+  load();
+}
+
+field.addEventListener("input", (event) => {
+  clearTimeout(pause);
+  if (!event.isComposing) pause = setTimeout(search, TYPING_PAUSE_MS);
+});
+field.addEventListener("compositionend", search);
+find.addEventListener("submit", (event) => {
+  event.preventDefault();
+  search();
+});
+field.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") {
+    event.stopPropagation();
+    if (field.value) {
+      field.value = "";
+      search();
+    } else field.blur();
+  } else if (event.key === "ArrowDown") {
+    event.preventDefault();
+    moveCursor(0);
+  }
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && cursorKey && !typing(event)) {
+    cursorKey = null;
+    document.activeElement?.blur?.();
+    showCursor();
+  }
+});
