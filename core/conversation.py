@@ -8,7 +8,7 @@ from typing import Any
 from core import clock, sessions
 from core.channel import AuthorKind, Delivery
 from core.cursor import Cursor
-from core.db import dictionaries, lock_for_update, tuples
+from core.db import dictionaries, is_sqlite, tuples
 from core.models import Deployment, Identity, Message, User, record
 from core.text import clean, clean_json, snippet
 
@@ -38,8 +38,10 @@ class Entry:
 
 def lock_user(user_id: int) -> User:
     """Return the user's row, locked until the transaction ends."""
-    locked: User = lock_for_update(User.select().where(User.id == user_id)).get()
-    return locked
+    user = User.find(id=user_id, locked=True)
+    if user is None:
+        raise LookupError(f"There is no user {user_id}.")
+    return user
 
 
 def lock(identity_id: int) -> Identity:
@@ -47,10 +49,13 @@ def lock(identity_id: int) -> Identity:
 
     All that is done to a user, on whatever channel, comes one after the other in this way.
     """
-    # PostgreSQL locks in the order of FROM: the user first, as everyone does, or two would lock each other out.
-    both = User.select(User, Identity).join(Identity, on=(Identity.user == User.id), attr="locked")
-    user = lock_for_update(both.where(Identity.id == identity_id)).get()
-    identity: Identity = user.locked
+    found = Identity.find(id=identity_id)
+    if found is None:
+        raise LookupError(f"There is no identity {identity_id}.")
+    user = lock_user(
+        found.user_id
+    )  # first, as everyone does: two who lock in other orders lock each other out
+    identity = found if is_sqlite() else Identity.find(id=identity_id, locked=True) or found
     identity.user = user
     return identity
 
@@ -58,23 +63,28 @@ def lock(identity_id: int) -> Identity:
 def append(user: User, identity: Identity, entry: Entry, event: str) -> Message:
     """Add `entry` to the conversation of `user`, whose row is locked, and record `event`.
 
-    Keeps in step what lists show of it: session, counters, last message. Entries of the system belong to the
-    session around them and change none of these.
+    Keeps in step what lists show of it: session, counters, last message. What does not count, such as an
+    entry of the system, belongs to the session around it and changes none of these.
     """
     text = clean(entry.text)
-    session_id = None
-    if entry.author is not AuthorKind.SYSTEM:
-        inbound = entry.author is AuthorKind.USER and entry.counts
-        handler = _handled_by(user, entry)
+    if entry.author is AuthorKind.SYSTEM:
+        session = None
+    elif not entry.counts:
+        session = sessions.around(identity, entry.at)
+    else:
         session = sessions.join(
-            user, identity, entry.at, inbound=inbound, handler=handler, footprint=entry.footprint
+            user,
+            identity,
+            entry.at,
+            inbound=entry.author is AuthorKind.USER,
+            handler=_handled_by(user, entry),
+            footprint=entry.footprint,
         )
-        session_id = session.id
         _keep_in_step(user, identity, entry, text)
     message = Message.create(
         user=user.id,
         identity=identity.id,
-        session=session_id,
+        session=session,
         deployment=identity.deployment_id,
         at=entry.at,
         author=entry.author,
@@ -173,7 +183,7 @@ def _handled_by(user: User, entry: Entry) -> str:
 
 def _keep_in_step(user: User, identity: Identity, entry: Entry, text: str) -> None:
     changes: dict[str, Any] = {}
-    if entry.counts and (user.last_message_at is None or entry.at >= user.last_message_at):
+    if user.last_message_at is None or entry.at >= user.last_message_at:
         changes |= {
             "last_message_at": entry.at,
             "last_message_author": entry.author,
@@ -181,17 +191,15 @@ def _keep_in_step(user: User, identity: Identity, entry: Entry, text: str) -> No
             "last_message_text": snippet(text) or f"[{entry.kind}]",
         }
     if entry.author is AuthorKind.USER:
-        if entry.counts:
-            changes |= {"received_count": User.received_count + 1}
-            if user.last_seen is None or entry.at >= user.last_seen:
-                changes |= {"last_seen": entry.at, "last_identity": identity.id}
-            if user.first_seen is None or entry.at < user.first_seen:
-                changes["first_seen"] = entry.at
+        counter = {"received_count": User.received_count + 1}
+        if user.last_seen is None or entry.at >= user.last_seen:
+            changes |= {"last_seen": entry.at, "last_identity": identity.id}
+        if user.first_seen is None or entry.at < user.first_seen:
+            changes["first_seen"] = entry.at
     else:
-        changes["sent_count"] = User.sent_count + 1
+        counter = {"sent_count": User.sent_count + 1}
         if user.last_identity_id is None:
             changes["last_identity"] = identity.id
-    if changes:
-        User.update(changes).where(User.id == user.id).execute()
-        for name in changes.keys() - {"received_count", "sent_count", "last_identity"}:
-            setattr(user, name, changes[name])
+    User.update({**changes, **counter}).where(User.id == user.id).execute()
+    for name, value in changes.items():
+        setattr(user, name, value)

@@ -15,16 +15,8 @@ def join(
     The user's row is locked by the caller.
     """
     latest = _latest(identity)
-    if latest is not None and at < latest.opened:
-        earlier = (
-            Session.select()
-            .where(Session.identity == identity, Session.opened <= at)
-            .order_by(Session.id.desc())
-            .first()
-        )
-        return _continue(earlier or latest, identity, at, inbound, handler)
-    if latest is not None and is_running(latest, at):
-        return _continue(latest, identity, at, inbound, handler)
+    if latest is not None and (at < latest.opened or is_running(latest, at)):
+        return _continue(around(identity, at) or _first(identity), identity, at, inbound, handler)
     number = user.session_count + 1
     User.update(session_count=number).where(User.id == user.id).execute()
     user.session_count = number
@@ -43,6 +35,13 @@ def join(
     )
 
 
+def around(identity: Identity, at: datetime) -> Session | None:
+    """Return the session of `identity` that was opened last at `at`, whether or not it ran then."""
+    opened = Session.select().where(Session.identity == identity, Session.opened <= at)
+    found: Session | None = opened.order_by(Session.id.desc()).first()
+    return found
+
+
 def is_running(session: Session, at: datetime) -> bool:
     """Say whether `session` is open at `at`: neither closed nor idle for too long."""
     return at < session.expires and (session.closed is None or at < session.closed)
@@ -56,14 +55,18 @@ def close(identity: Identity, why: str, at: datetime) -> None:
 
 
 def _latest(identity: Identity) -> Session | None:
-    found: Session | None = (
-        Session.select().where(Session.identity == identity).order_by(Session.id.desc()).first()
-    )
+    return Session.find(newest=True, identity=identity.id)
+
+
+def _first(identity: Identity) -> Session:
+    found: Session = Session.select().where(Session.identity == identity).order_by(Session.id).get()
     return found
 
 
 def _continue(session: Session, identity: Identity, at: datetime, inbound: bool, handler: str) -> Session:
     changes: dict[str, Any] = {"message_count": Session.message_count + 1}
+    if at < session.opened:
+        changes["opened"] = at
     if at > session.last_message:
         changes["last_message"] = at
     if inbound and (session.last_inbound is None or at > session.last_inbound):

@@ -33,7 +33,7 @@ _LEFT_BEHIND = timedelta(seconds=30)
 @blueprint.route("/webhooks/<key>", methods=["GET", "POST"])
 def receive(key: str) -> Response:
     """Take one request of a provider."""
-    deployment = Deployment.get_or_none(Deployment.key == key, Deployment.enabled)
+    deployment = Deployment.find(key=key, enabled=True)
     if deployment is None:
         _refuse(None, 404, "No deployment is called so.")
     try:
