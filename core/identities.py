@@ -1,6 +1,6 @@
 """Find out who someone is by the aliases that a channel names, and keep those aliases true."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,6 +17,11 @@ class Match:
 
     identity_id: int
     complete: bool
+
+
+def named(aliases: Iterable[Alias]) -> list[Alias]:
+    """Return the aliases that name somebody: an empty one would be everybody's."""
+    return [alias for alias in aliases if alias.value.strip()]
 
 
 def find(deployment: Deployment, aliases: Sequence[Alias]) -> Match | None:
@@ -79,19 +84,27 @@ def create(deployment: Deployment, aliases: Sequence[Alias], profile: Profile, n
 def keep_aliases(identity: Identity, aliases: Sequence[Alias], now: datetime) -> bool:
     """Make `aliases` the valid ones of their kinds for `identity`.
 
-    Stale ones end, here and with whoever had them before. Returns whether anything changed.
+    Stale ones end, here and with whoever had them before, who is then no longer found by them. Returns
+    whether anything changed.
     """
     known = _valid(identity.deployment, aliases)
+    given = [clean(alias.value) for alias in aliases]
     changed = False
-    for alias in aliases:
+    for alias in dict.fromkeys(aliases):
         row = known.get((alias.kind, alias.value))
         if row is not None and row.identity_id == identity.id:
             continue
-        stale = (IdentityAlias.identity == identity.id) & (IdentityAlias.kind == alias.kind)
+        stale = (
+            (IdentityAlias.identity == identity.id)
+            & (IdentityAlias.kind == alias.kind)
+            & IdentityAlias.value.not_in(given)
+        )
         if row is not None:
             stale = stale | (IdentityAlias.id == row.id)
         IdentityAlias.update(valid_until=now).where(IdentityAlias.valid_until.is_null(), stale).execute()
         _give(identity, alias, now)
+        if row is not None:
+            search.index(row.identity.user_id)
         changed = True
     return changed
 

@@ -65,10 +65,11 @@ def accept_all(
         batch = events[start : start + _BATCH]
         try:
             with database.atomic():
-                results += [_attempt(deployment, event, received_at) for event in batch]
+                stored = [_attempt(deployment, event, received_at) for event in batch]
         except OperationalError:  # a deadlock between two batches ends one of them as a whole
             log.warning("a batch of %d events is stored one by one", len(batch))
-            results += [_attempt(deployment, event, received_at, alone=True) for event in batch]
+            stored = [_attempt(deployment, event, received_at, alone=True) for event in batch]
+        results += stored
     return results
 
 
@@ -123,14 +124,15 @@ def _received(deployment: Deployment, event: Received, received_at: datetime) ->
     provider_id = _provider_id(event)
     if known := _seen(deployment, provider_id):
         return Accepted(known.identity_id, known.id, repeated=True)
-    if not event.aliases:
+    aliases = identities.named(event.aliases)
+    if not aliases:
         return Accepted(remark="A message that names no user.")
     at = min(event.at, received_at)
-    match = identities.find(deployment, event.aliases) or identities.create(
-        deployment, event.aliases, event.profile, received_at
+    match = identities.find(deployment, aliases) or identities.create(
+        deployment, aliases, event.profile, received_at
     )
     identity, user = _locked(match, deployment)
-    if not match.complete and identities.keep_aliases(identity, event.aliases, received_at):
+    if not match.complete and identities.keep_aliases(identity, aliases, received_at):
         search.index(user.id)
     identities.learn(identity, user, event.profile)
     footprint = clean_json(dict(event.footprint))
@@ -159,10 +161,11 @@ def _echoed(deployment: Deployment, event: Echoed, received_at: datetime) -> Acc
     provider_id = _provider_id(event)
     if known := _seen(deployment, provider_id):  # also an echo of what Parley itself sent
         return Accepted(known.identity_id, known.id, repeated=True)
-    if not event.aliases:
+    aliases = identities.named(event.aliases)
+    if not aliases:
         return Accepted(remark="An echo that names no user.")
-    match = identities.find(deployment, event.aliases) or identities.create(
-        deployment, event.aliases, event.profile, received_at
+    match = identities.find(deployment, aliases) or identities.create(
+        deployment, aliases, event.profile, received_at
     )
     identity, user = _locked(match, deployment)
     message = conversation.append(
@@ -186,34 +189,34 @@ def _echoed(deployment: Deployment, event: Echoed, received_at: datetime) -> Acc
 
 
 def _status(deployment: Deployment, event: StatusChanged, received_at: datetime) -> Accepted:
-    message = _seen(deployment, clean(event.id) if event.id else None)
+    at = min(event.at, received_at)
+    provider_id = clean(event.id) if event.id else None
+    message = _seen(deployment, provider_id)
     if message is None and event.ref and event.ref.isascii() and event.ref.isdigit() and len(event.ref) < 19:
         message = Message.get_or_none(Message.id == int(event.ref), Message.deployment == deployment)
     if message is None:
-        if not event.id:
+        if provider_id is None:
             return Accepted(remark="A status that names no message.")
-        delivery.hold(deployment, event, min(event.at, received_at))
-        return Accepted(remark=f"A status for {event.id}, held until its message is known.")
+        delivery.hold(deployment, provider_id, event, at)
+        return Accepted(remark=f"A status for {provider_id}, held until its message is known.")
     conversation.lock_user(message.user_id)
     message = Message.get_by_id(message.id)
-    if event.id and message.provider_id is None:
-        Message.update(provider_id=clean(event.id)).where(Message.id == message.id).execute()
-    identity = message.identity
-    if event.aliases and identities.keep_aliases(identity, event.aliases, received_at):
-        search.index(message.user_id)
-    delivery.apply(message, event, min(event.at, received_at))
-    return Accepted(identity.id, message.id)
+    if provider_id and message.provider_id is None:
+        Message.update(provider_id=provider_id).where(Message.id == message.id).execute()
+    delivery.apply(message, event, at)
+    return Accepted(message.identity_id, message.id)
 
 
 def _aliases_changed(deployment: Deployment, event: AliasesChanged, received_at: datetime) -> Accepted:
-    match = identities.find(deployment, event.before) or identities.find(deployment, event.after)
+    before, after = identities.named(event.before), identities.named(event.after)
+    match = identities.find(deployment, before) or identities.find(deployment, after)
     if match is None:
         return Accepted(remark="A change of number or id of somebody who is not known here.")
     provider_id = _provider_id(event)
     if known := _seen(deployment, provider_id):
         return Accepted(known.identity_id, known.id, repeated=True)
     identity, user = _locked(match, deployment)
-    changed = identities.keep_aliases(identity, event.after, received_at)
+    changed = identities.keep_aliases(identity, after, received_at)
     if identities.end_aliases(identity, event.ended, received_at) or changed:
         search.index(user.id)
     message = conversation.append(
@@ -234,9 +237,9 @@ def _aliases_changed(deployment: Deployment, event: AliasesChanged, received_at:
 
 
 def _noted(deployment: Deployment, event: Noted, received_at: datetime) -> Accepted:
-    match = identities.find(deployment, event.aliases)
+    match = identities.find(deployment, identities.named(event.aliases))
     if match is None:
-        return Accepted(remark=clean(event.label))
+        return Accepted(remark=event.label)
     provider_id = _provider_id(event)
     if known := _seen(deployment, provider_id):
         return Accepted(known.identity_id, known.id, repeated=True)
@@ -257,8 +260,9 @@ def _provider_id(event: Received | Echoed | AliasesChanged | Noted) -> str:
     """Return the provider's id, or one made of the content, by which a repeat is known as well."""
     if event.id:
         return clean(event.id)
-    content = json.dumps([event.account, clean_json(dict(event.raw)), event.at.isoformat()], sort_keys=True)
-    return "content:" + hashlib.sha256(content.encode()).hexdigest()
+    content = clean_json(dict(event.raw)) or clean(repr(event))
+    identified = json.dumps([event.account, content, event.at.isoformat()], sort_keys=True)
+    return "content:" + hashlib.sha256(identified.encode()).hexdigest()
 
 
 def _seen(deployment: Deployment, provider_id: str | None) -> Message | None:
@@ -281,10 +285,10 @@ def _locked(match: identities.Match, deployment: Deployment) -> tuple[Identity, 
 def _touch(identity: Identity, at: datetime, footprint: dict[str, Any], *, wrote: bool) -> None:
     """Move the window and the footprint forward; a webhook that comes late moves nothing back."""
     changes: dict[str, Any] = {}
-    if wrote:
-        changes["unreachable"] = None
-        if identity.last_inbound is None or at > identity.last_inbound:
-            changes["last_inbound"] = at
+    if wrote and (identity.last_inbound is None or at >= identity.last_inbound):
+        changes |= {"last_inbound": at, "unreachable": None}
+        if identity.opted_out_at is not None and at > identity.opted_out_at:
+            changes["opted_out_at"] = None
     if footprint:
         if identity.first_touch is None or at < identity.first_touch:
             changes |= {"first_footprint": footprint, "first_touch": at}

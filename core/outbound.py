@@ -1,12 +1,23 @@
 """The only way to send: through the gate into the queue, and through the gate again to the provider."""
 
+import logging
 import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from core import clock, conversation, delivery
-from core.channel import Author, AuthorKind, Delivery, Outbound, Reach, Receipt, SendError, TemplateCall
+from core import clock, conversation, delivery, identities, search
+from core.channel import (
+    Author,
+    AuthorKind,
+    Delivery,
+    Failure,
+    Outbound,
+    Reach,
+    Receipt,
+    SendError,
+    TemplateCall,
+)
 from core.db import database, tuples
 from core.deployments import channel_of
 from core.gate import gate
@@ -24,6 +35,8 @@ from core.models import (
 )
 from core.retry import Retry
 from core.text import clean
+
+log = logging.getLogger(__name__)
 
 SEND = "send"
 MOST_ATTEMPTS = 8
@@ -63,9 +76,10 @@ def send(identity_id: int, message: Outbound, author: Author, request_key: str |
         user = identity.user
         now = clock.now()
         reach = gate(identity, message, author, now)
+        request_key = clean(request_key) if request_key else None
         if request_key and (known := Message.get_or_none(Message.request_key == request_key)):
             return Sent(reach, known)
-        if author.kind is AuthorKind.AGENT and user.agent_id != author.operator_id:
+        if author.kind is AuthorKind.AGENT and not _has(author, user):
             raise NotYours(_in_whose_hands(user))
         message = _prepared(identity, message)
         refusal = _silenced(user, author) or (None if reach.allows(message, author) else reach.sentence)
@@ -120,13 +134,18 @@ def deliver(job: Job) -> None:
         if refusal:
             _not_sent(message, refusal)
             return
+        channel = channel_of(identity.deployment)
         Message.update(attempted=now).where(Message.id == message.id).execute()
     try:
-        receipt = channel_of(identity.deployment).send(outbound)
+        receipt = channel.send(outbound)
     except SendError as error:
         _record_error(job, error)
-        return
-    _record_receipt(job, receipt)
+    except Exception as error:  # a channel's bug, which does not say whether the provider took the message
+        log.exception("channel %s failed in send", channel.name)
+        reason = f"The channel {channel.label} failed: {type(error).__name__}."
+        _record_error(job, SendError(reason, uncertain=True))
+    else:
+        _record_receipt(job, receipt)
 
 
 def variables(template: Template) -> list[str]:
@@ -210,6 +229,10 @@ def _silenced(user: User, author: Author) -> str | None:
     return f"The bot’s answer was held back: {_in_whose_hands(user)}"
 
 
+def _has(agent: Author, user: User) -> bool:
+    return user.handler == Handler.AGENT and user.agent_id == agent.operator_id
+
+
 def _in_whose_hands(user: User) -> str:
     if user.handler == Handler.AGENT:
         agent = Operator.get_by_id(user.agent_id)
@@ -236,13 +259,14 @@ def _record_receipt(job: Job, receipt: Receipt) -> None:
         if message is None:
             return
         if receipt.provider_id and message.provider_id is None:
-            Message.update(provider_id=receipt.provider_id).where(Message.id == message.id).execute()
-            message.provider_id = receipt.provider_id
+            _name(message, clean(receipt.provider_id))
         delivery.climb(message, receipt.state, clock.now())
         if message.provider_id:
             delivery.settle(message)
-        for alias in receipt.aliases:
-            _learn(message.identity, alias.kind, alias.value)
+        if receipt.aliases:
+            for alias in identities.named(receipt.aliases):
+                _learn(message.identity, alias.kind, alias.value)
+            search.index(message.user_id)
         Job.remove(Job.id == job.id)
 
 
@@ -256,7 +280,8 @@ def _record_error(job: Job, error: SendError) -> None:
             _unconfirmed(message, failure.reason)
             return
         delivery.follow(failure, message.identity, clock.now())
-        if failure.permanent or failure.pauses_deployment or job.attempts >= MOST_ATTEMPTS:
+        last = failure.permanent or failure.pauses_deployment or job.attempts >= MOST_ATTEMPTS
+        if last or message.state != Delivery.QUEUED:
             delivery.climb(message, Delivery.FAILED, clock.now(), failure)
             return
         Message.update(attempted=None, error=None).where(Message.id == message.id).execute()
@@ -264,15 +289,23 @@ def _record_error(job: Job, error: SendError) -> None:
 
 
 def _unconfirmed(message: Message, reason: str) -> None:
-    Message.update(error=f"{reason} It may have arrived: it is not sent again by itself.").where(
-        Message.id == message.id
-    ).execute()
-    delivery.climb(message, Delivery.UNCONFIRMED, clock.now())
+    why = Failure(f"{reason} It may have arrived: it is not sent again by itself.")
+    delivery.climb(message, Delivery.UNCONFIRMED, clock.now(), why)
 
 
 def _not_sent(message: Message, reason: str) -> None:
     Message.update(state=Delivery.NOT_SENT, error=reason).where(Message.id == message.id).execute()
     record(message.user_id, "message_status_changed", message=message.id, state=Delivery.NOT_SENT)
+
+
+def _name(message: Message, provider_id: str) -> None:
+    """Keep the provider's id, unless another message has it, such as an echo that came before the receipt."""
+    same = Message.select().where(
+        Message.deployment == message.deployment_id, Message.provider_id == provider_id
+    )
+    if not same.exists():
+        Message.update(provider_id=provider_id).where(Message.id == message.id).execute()
+        message.provider_id = provider_id
 
 
 def _learn(identity: Identity, kind: str, value: str) -> None:
