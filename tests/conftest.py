@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from servers import drop_postgres, postgres_url
 
 from core import clock as clocks
 from core.app import create_app
@@ -16,6 +15,7 @@ from core.clock import HeldClock
 from core.db import database
 from core.settings import SHIPPED, Settings
 from core.worker import Worker
+from servers import chromium_options, drop_postgres, postgres_url
 
 SECRET_KEY = "a secret key for the tests, long enough"
 
@@ -100,3 +100,14 @@ def clock() -> Iterator[HeldClock]:
 def worker(app: Flask) -> Worker:
     """A worker that does what is due when it is asked to, in the test's own thread."""
     return Worker(app)
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args() -> dict[str, Any]:
+    """Launch the browser that the bootstrap found."""
+    return chromium_options()
+
+
+@pytest.fixture(scope="session")
+def base_url() -> None:
+    """Take the place of pytest-base-url's fixture, whose form this pytest warns of."""

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from channels.web import tokens
-from conftest import settings_for
 from core import Author, AuthorKind, Delivery, ReachKind, handover, sessions
 from core.clock import HeldClock
 from core.conversation import note
@@ -29,15 +27,10 @@ from core.models import (
     User,
     enqueue,
 )
-from core.settings import Settings
 from core.worker import Worker
 from visitors import EVERY_CALL, Visitor, deploy, new_id, speak
 
-
-@pytest.fixture
-def settings(database_url: str, tmp_path: Path) -> Settings:
-    """An app with this channel alone."""
-    return settings_for(database_url, tmp_path, plugins=("channels.web",))
+PLUGINS = ("channels.web",)
 
 
 @pytest.fixture

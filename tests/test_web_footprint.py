@@ -1,27 +1,20 @@
 """What is kept of where a visitor came from, and what is not."""
 
 import json
-from pathlib import Path
 
 import pytest
 from flask import Flask
 
 from channels.web.footprint import known_zone, language_of, of_page, without_secrets
-from conftest import settings_for
 from core.clock import HeldClock
 from core.models import (
     Deployment,
     Identity,
     Session,
 )
-from core.settings import Settings
 from visitors import CHROME, Visitor, deploy
 
-
-@pytest.fixture
-def settings(database_url: str, tmp_path: Path) -> Settings:
-    """An app with this channel alone."""
-    return settings_for(database_url, tmp_path, plugins=("channels.web",))
+PLUGINS = ("channels.web",)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What the widget's API refuses: junk, too much, and other sites; and what it serves to all."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,20 +8,14 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from channels.web.config import WebConfig
-from conftest import settings_for
 from core.models import (
     Deployment,
     Message,
     User,
 )
-from core.settings import Settings
 from visitors import EVERY_CALL, LIMIT, Visitor, deploy
 
-
-@pytest.fixture
-def settings(database_url: str, tmp_path: Path) -> Settings:
-    """An app with this channel alone."""
-    return settings_for(database_url, tmp_path, plugins=("channels.web",))
+PLUGINS = ("channels.web",)
 
 
 @pytest.fixture

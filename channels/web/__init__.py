@@ -34,7 +34,7 @@ class Web(Channel):
         source="Parley’s own widget",
         as_of=date(2026, 11, 24),
     )
-    capabilities = Capabilities(text=LONGEST_TEXT, receipts=True, buttons=10, image=True)
+    capabilities = Capabilities(text=LONGEST_TEXT, receipts=True, buttons=20, image=True)
     alias_labels: ClassVar[dict[str, str]] = {VISITOR: "Visitor"}
     Config = WebConfig
     Footprint = WebFootprint

@@ -221,7 +221,7 @@ export class Chat extends EventTarget {
       if (news.length && !first) this.dispatchEvent(new CustomEvent("arrived", { detail: news }));
       if (first) break;
     } while (page.more);
-    void this.acknowledge("delivered");
+    queueMicrotask(() => void this.acknowledge("delivered")); // after the screen had its turn: what it shows is read
   }
 
   /** The server says whether a bot is at work; a word that never comes must not leave the dots on. */

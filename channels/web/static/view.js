@@ -114,7 +114,7 @@ export class Widget {
     this.visit.set("open", true);
     this.host.toggleAttribute("open", true);
     this.#chime.unlock();
-    this.show(this.chat.empty ? "home" : "chat", { focus });
+    this.show(this.chat.empty && !this.api.token ? "home" : "chat", { focus });
   }
 
   close() {
