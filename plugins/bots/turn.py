@@ -207,7 +207,7 @@ def _conclude(job: Job) -> bool:
     """Take the job away in the transaction that holds its outcome; False when another worker has taken it
     over meanwhile.
     """
-    mine: Any = Job.delete().where(Job.id == job.id, Job.attempts == job.attempts)
+    mine = Job.delete().where(Job.id == job.id, Job.attempts == job.attempts)  # type: ignore[misc]
     return bool(mine.execute())
 
 
