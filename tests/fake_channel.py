@@ -1,7 +1,8 @@
 """Channels of our own for the tests of core: a provider in memory, and hands that play users and operators.
 
-As a plugin it brings `fake` (24 h, then templates), `fake_human` (24 h, then seven days for a person alone) and
-`fake_open` (no window). A webhook's body is `{"events": [{"type": "Received", ...}]}`, signed with HMAC-SHA256.
+As a plugin it brings `fake` (24 h, then templates), `fake_human` (24 h, then seven days for a person alone)
+and `fake_open` (no window). A webhook's body is `{"events": [{"type": "Received", ...}]}`, signed with
+HMAC-SHA256.
 """
 
 import hashlib
