@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 import structlog
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, jsonify, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from core import webhooks
@@ -16,6 +16,7 @@ from core.secrets import Keys
 from core.settings import Settings, load_settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+_OPENED = "parley.opened"
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -57,7 +58,7 @@ def _configure(app: Flask, settings: Settings) -> None:
 
 def _load_plugins(app: Flask) -> None:
     parts: Parley = app.extensions[EXTENSION]
-    parts.manager.load(parts.settings.plugins)
+    parts.manager.load(parts.settings.modules)
 
 
 def _open_database(app: Flask) -> None:
@@ -67,12 +68,12 @@ def _open_database(app: Flask) -> None:
 
     @app.before_request
     def open_connection() -> None:
-        database.connect(reuse_if_open=True)
+        request.environ[_OPENED] = database.connect(reuse_if_open=True)
 
     @app.teardown_request
     def close_connection(error: BaseException | None) -> None:
-        if not database.is_closed():
-            database.close()
+        if request.environ.get(_OPENED) and not database.is_closed():
+            database.close()  # only its own: a test's request runs inside the test's connection
 
 
 def _serve_core(app: Flask) -> None:
