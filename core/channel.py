@@ -389,6 +389,8 @@ class Channel:
     """Kinds of alias, strongest first: on conflict the earlier kind decides who it is."""
     content_type: ClassVar[str] = "application/json"
     """Of the webhook's body; another one is refused with 415."""
+    idle: ClassVar[timedelta] = timedelta(hours=24)
+    """How long a session lasts without a message, where a deployment says nothing else."""
     secret_headers: ClassVar[frozenset[str]] = frozenset()
     """Request headers, lower case, that are never stored: signatures and tokens."""
 

@@ -71,15 +71,18 @@ def channel_of(deployment: Deployment) -> Channel:
 def add_deployment(
     channel: str, account: str, label: str, place: str, config: Mapping[str, Any], **fields: Any
 ) -> Deployment:
-    """Put a channel somewhere.
+    """Put a channel somewhere; `fields` are further columns of the deployment.
 
     Raises UnknownChannel, pydantic.ValidationError naming the fields of `config`, and peewee.IntegrityError
     when the account is already served.
     """
-    validated = channel_class(channel).Config.model_validate(config)
-    return Deployment.create(
-        channel=channel, account=account, label=label, place=place, config=_encrypted(validated), **fields
-    )
+    declared = channel_class(channel)
+    given = {
+        "config": _encrypted(declared.Config.model_validate(config)),
+        "idle_seconds": int(declared.idle.total_seconds()),
+        **fields,
+    }
+    return Deployment.create(channel=channel, account=account, label=label, place=place, **given)
 
 
 def sync_templates(deployment: Deployment) -> int:

@@ -84,6 +84,15 @@ def test_the_first_message_makes_the_user(visitor: Visitor) -> None:
     assert IdentityAlias.get().kind == "visitor"
 
 
+def test_a_session_ends_after_half_an_hour_without_a_message(clock: HeldClock, visitor: Visitor) -> None:
+    visitor.write("hello")
+    clock.advance(minutes=29, seconds=59)
+    visitor.write("still here")
+    clock.advance(minutes=30)
+    visitor.write("back again")
+    assert Session.select().count() == 2
+
+
 def test_a_retry_is_no_second_message(visitor: Visitor) -> None:
     client_id = new_id()
     first, second = visitor.write("once", client_id), visitor.write("once", client_id)

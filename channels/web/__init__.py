@@ -10,7 +10,7 @@ and `payload` or `url`) and, for kind `image`, `url`.
 """
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import ClassVar
 
 from flask import Blueprint
@@ -36,6 +36,7 @@ class Web(Channel):
     )
     capabilities = Capabilities(text=LONGEST_TEXT, receipts=True, buttons=20, image=True)
     alias_labels: ClassVar[dict[str, str]] = {VISITOR: "Visitor"}
+    idle = timedelta(minutes=30)
     Config = WebConfig
     Footprint = WebFootprint
 
