@@ -84,6 +84,9 @@ def apply(message: Message, event: StatusChanged, at: datetime) -> None:
 
     A word that Parley does not know is kept with the message.
     """
+    aliases = identities.named(event.aliases)
+    if identities.keep_aliases(message.identity, aliases, clock.now()):
+        search.index(message.user_id)
     if event.status is None:
         told = [*message.payload.get("provider_said", []), {"word": clean(event.word), "at": at.isoformat()}]
         Message.update(payload={**message.payload, "provider_said": told[-20:]}).where(
@@ -94,9 +97,6 @@ def apply(message: Message, event: StatusChanged, at: datetime) -> None:
     climb(message, event.status, at, event.failure)
     if event.failure is not None:
         follow(event.failure, message.identity, at)
-    aliases = identities.named(event.aliases)
-    if identities.keep_aliases(message.identity, aliases, clock.now()):
-        search.index(message.user_id)
 
 
 def hold(deployment: Deployment, provider_id: str, event: StatusChanged, at: datetime) -> None:
