@@ -77,7 +77,7 @@ def append(user: User, identity: Identity, entry: Entry, event: str) -> Message:
             identity,
             entry.at,
             inbound=entry.author is AuthorKind.USER,
-            handler=_handled_by(user, entry),
+            handler=_answered_by(entry),
             footprint=entry.footprint,
         )
         _keep_in_step(user, identity, entry, text)
@@ -175,10 +175,11 @@ def _beyond(place: Cursor, *, forward: bool) -> Any:
     return (Message.at <= place.at) & ((Message.at < place.at) | (Message.id < place.id))
 
 
-def _handled_by(user: User, entry: Entry) -> str:
-    if entry.author is AuthorKind.AGENT:
-        return entry.author_name or AuthorKind.AGENT
-    return user.handler if entry.author is AuthorKind.USER else entry.author
+def _answered_by(entry: Entry) -> str | None:
+    """Return who a session is to name as one that answered in it."""
+    if entry.author is AuthorKind.USER:
+        return None
+    return entry.author_name or entry.author if entry.author is AuthorKind.AGENT else entry.author
 
 
 def _keep_in_step(user: User, identity: Identity, entry: Entry, text: str) -> None:

@@ -8,11 +8,17 @@ from core.models import Identity, Session, User
 
 
 def join(
-    user: User, identity: Identity, at: datetime, *, inbound: bool, handler: str, footprint: Mapping[str, Any]
+    user: User,
+    identity: Identity,
+    at: datetime,
+    *,
+    inbound: bool,
+    handler: str | None,
+    footprint: Mapping[str, Any],
 ) -> Session:
     """Put a message into its session: the running one, an earlier one when it came late, or a new one.
 
-    The user's row is locked by the caller.
+    `handler` is who answered by it, None for the user's own. The user's row is locked by the caller.
     """
     latest = _latest(identity)
     if latest is not None and (at < latest.opened or is_running(latest, at)):
@@ -29,7 +35,7 @@ def join(
         last_inbound=at if inbound else None,
         last_message=at,
         expires=at + timedelta(seconds=identity.deployment.idle_seconds),
-        handlers=[handler],
+        handlers=[handler] if handler else [],
         message_count=1,
         footprint=dict(footprint),
     )
@@ -63,7 +69,9 @@ def _first(identity: Identity) -> Session:
     return found
 
 
-def _continue(session: Session, identity: Identity, at: datetime, inbound: bool, handler: str) -> Session:
+def _continue(
+    session: Session, identity: Identity, at: datetime, inbound: bool, handler: str | None
+) -> Session:
     changes: dict[str, Any] = {"message_count": Session.message_count + 1}
     if at < session.opened:
         changes["opened"] = at
@@ -74,7 +82,7 @@ def _continue(session: Session, identity: Identity, at: datetime, inbound: bool,
     expires = at + timedelta(seconds=identity.deployment.idle_seconds)
     if expires > session.expires:
         changes["expires"] = expires
-    if handler not in session.handlers:
+    if handler and handler not in session.handlers:
         changes["handlers"] = [*session.handlers, handler]
     Session.update(changes).where(Session.id == session.id).execute()
     return session

@@ -185,7 +185,7 @@ def _session(session: Session, now: words.Now) -> dict[str, Any]:
         "channel": shown.channel(session.deployment.channel),
         "when": words.moment(session.opened, now),
         "length": words.length(session.last_message - session.opened),
-        "handlers": words.joined([words.author(name) for name in session.handlers]),
+        "handlers": words.joined([words.author(name) for name in session.handlers]) or "Nobody answered",
         "messages": words.counted(session.message_count, "message"),
         "state": "Open" if running else None,
         "ended": None if running else session.closed_why or "ended by itself",
