@@ -193,7 +193,10 @@ def _status(deployment: Deployment, event: StatusChanged, received_at: datetime)
     provider_id = clean(event.id) if event.id else None
     message = _seen(deployment, provider_id)
     if message is None and event.ref and event.ref.isascii() and event.ref.isdigit() and len(event.ref) < 19:
-        message = Message.get_or_none(Message.id == int(event.ref), Message.deployment == deployment)
+        ours = (Message.id == int(event.ref)) & (Message.deployment == deployment)
+        if provider_id:  # another program may send from the same account, with references that look like ours
+            ours &= Message.provider_id.is_null()
+        message = Message.get_or_none(ours)
     if message is None:
         if provider_id is None:
             return Accepted(remark="A status that names no message.")
@@ -257,11 +260,14 @@ def _noted(deployment: Deployment, event: Noted, received_at: datetime) -> Accep
 
 
 def _provider_id(event: Received | Echoed | AliasesChanged | Noted) -> str:
-    """Return the provider's id, or one made of the content, by which a repeat is known as well."""
+    """Return the provider's id, or one made of the content, by which a repeat is known as well.
+
+    The event's time has no part in it: where the provider gives none, it is that of the receipt.
+    """
     if event.id:
         return clean(event.id)
     content = clean_json(dict(event.raw)) or clean(repr(event))
-    identified = json.dumps([event.account, content, event.at.isoformat()], sort_keys=True)
+    identified = json.dumps([event.account, content], sort_keys=True)
     return "content:" + hashlib.sha256(identified.encode()).hexdigest()
 
 
