@@ -11,7 +11,17 @@ from typing import Any
 
 from channels.whatsapp import content
 from channels.whatsapp.errors import in_words, weightiest
-from channels.whatsapp.people import WA_ID, Aliases, aliases, either, in_short, person, untold, whose
+from channels.whatsapp.people import (
+    WA_ID,
+    Aliases,
+    Contacts,
+    aliases,
+    either,
+    in_short,
+    person,
+    untold,
+    whose,
+)
 from channels.whatsapp.read import as_dict, as_list, as_moment, as_text, decode
 from core import AliasesChanged, Delivery, Echoed, Event, Noted, Profile, Received, StatusChanged
 
@@ -48,7 +58,7 @@ class _Change:
 
     field: str
     account: str | None
-    contacts: tuple[Mapping[str, Any], ...]
+    contacts: Contacts
     errors: Any
     received_at: datetime
 
@@ -70,7 +80,7 @@ class _Change:
 
 
 def _events(body: Mapping[str, Any], received_at: datetime) -> Iterator[Event]:
-    outside = _Change("", None, (), None, received_at)
+    outside = _Change("", None, Contacts(None), None, received_at)
     entries: Any = body.get("entry")
     if not entries and "changes" in body:
         entries = [body]
@@ -93,7 +103,7 @@ def _change(field: str, value: Mapping[str, Any], received_at: datetime) -> Iter
     change = _Change(
         field=field,
         account=as_text(as_dict(value.get("metadata")).get("phone_number_id")) or None,
-        contacts=tuple(row for row in as_list(value.get("contacts")) if isinstance(row, dict)),
+        contacts=Contacts(value.get("contacts")),
         errors=value.get("errors"),
         received_at=received_at,
     )

@@ -1,10 +1,10 @@
 """Who a message or a status is about: the ids by which WhatsApp knows a user, any of which may be missing."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from channels.whatsapp.read import as_dict, as_text
+from channels.whatsapp.read import as_dict, as_list, as_text
 from core import Alias, Profile
 
 BSUID, PARENT_BSUID, WA_ID, USERNAME = KINDS = ("bsuid", "parent_bsuid", "wa_id", "username")
@@ -45,15 +45,35 @@ def aliases(user_id: Any, parent: Any, number: Any) -> Aliases:
     return _in_order(found)
 
 
+class Contacts:
+    """Whom a change describes, to be found by any of their ids."""
+
+    def __init__(self, given: Any) -> None:
+        rows = [row for row in as_list(given) if isinstance(row, dict)]
+        self._only: Contact = rows[0] if len(rows) == 1 else {}
+        self._by_alias: dict[Alias, Contact] = {}
+        for row in rows:
+            for alias in _of(row):
+                self._by_alias.setdefault(alias, row)
+
+    def of(self, own: Aliases, alone: bool) -> Contact:
+        """Return the contact of whoever has the aliases `own`, or the only one where they are `alone`."""
+        for alias in own:
+            if alias in self._by_alias:
+                return self._by_alias[alias]
+        scoped = {alias for side in (own, _of(self._only)) for alias in side if alias.kind == BSUID}
+        return self._only if alone and len(scoped) < 2 else {}
+
+
 def person(
-    contacts: Sequence[Contact], user_id: Any, parent: Any, number: Any, *, alone: bool
+    contacts: Contacts, user_id: Any, parent: Any, number: Any, *, alone: bool
 ) -> tuple[Aliases, Profile]:
     """Return whoever is known by these ids: the aliases, strongest first, and what `contacts` say of them.
 
     `alone` says that the change speaks of one person only. Whom no id names has no alias, a username or not.
     """
     own = aliases(user_id, parent, number)
-    contact = _contact(contacts, own, alone)
+    contact = contacts.of(own, alone)
     theirs = _of(contact)
     merged = {alias.kind: alias for alias in (*theirs, *own)}
     # The message's own ids stand; but a number may be written in two ways, and statuses have that of `wa_id`.
@@ -89,19 +109,6 @@ def whose(item: Any) -> str:
     """Return whatever tells the person of one item from that of another."""
     given = as_dict(item)
     return next((value for name in _NAMES if (value := as_text(given.get(name)))), "")
-
-
-def _contact(contacts: Sequence[Contact], own: Aliases, alone: bool) -> Contact:
-    """Return the contact of whoever has the aliases `own`: by scoped id, by number, or the only one."""
-    for kind in (BSUID, PARENT_BSUID, WA_ID):
-        for alias in own:
-            for contact in contacts:
-                if alias.kind == kind and alias in _of(contact):
-                    return contact
-    if not alone or len(contacts) != 1:
-        return {}
-    scoped = {alias for side in (own, _of(contacts[0])) for alias in side if alias.kind == BSUID}
-    return contacts[0] if len(scoped) < 2 else {}
 
 
 def _of(contact: Contact) -> Aliases:
