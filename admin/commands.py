@@ -5,6 +5,7 @@ import sys
 import click
 from peewee import IntegrityError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from admin import logins, passwords
@@ -58,7 +59,7 @@ def list_() -> None:
     for one in Operator.select().order_by(Operator.email):
         last = f"{one.last_login:%Y-%m-%d %H:%M} UTC" if one.last_login else "never"
         state = "demo, this machine only" if one.demo else "active" if one.active else "may not sign in"
-        table.add_row(one.email, one.name, ", ".join(one.roles), last, state)
+        table.add_row(escape(one.email), escape(one.name), ", ".join(one.roles), last, state)
     Console(soft_wrap=not sys.stdout.isatty()).print(table)
 
 

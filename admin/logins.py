@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from peewee import BigAutoField, BigIntegerField, ForeignKeyField, TextField
 
 from core import clock
-from core.db import MomentField, database
+from core.db import MomentField, database, is_sqlite
 from core.models import Operator
 from core.models.base import Table
 
@@ -37,7 +37,7 @@ class Login(Table):
 
 
 class Attempt(Table):
-    """A try to sign in that did not succeed; `key` is what it counts for: a device, an account, an address."""
+    """A try to sign in that did not succeed; `key` says for what it counts: device, account, address."""
 
     id = BigAutoField()
     key = TextField()
@@ -50,7 +50,7 @@ class Attempt(Table):
 def begin(operator: Operator) -> str:
     """Start a login of `operator` and return its key; logins that ended by time are cleared away."""
     now = clock.now()
-    Login.remove((Login.seen < now - IDLE) | (Login.started < now - LONGEST))
+    Login.remove((Login.seen <= now - IDLE) | (Login.started <= now - LONGEST))
     key = secrets.token_urlsafe(32)
     Login.insert(key=key, operator=operator.id, epoch=operator.login_epoch, started=now, seen=now).execute()
     return key
@@ -98,6 +98,8 @@ def attempt(account: str, address: str | None, device: str | None) -> list[int] 
     most = {f"device:{device}": PER_ACCOUNT} if device else _strangers(account, address)
     now = clock.now()
     with database.atomic():
+        if not is_sqlite():  # there one transaction writes at a time anyway
+            database.execute_sql("SELECT pg_advisory_xact_lock(hashtext(%s))", (min(most),))
         Attempt.remove(Attempt.at < now - WITHIN)
         counted: list[int] = []
         for key, limit in most.items():
