@@ -1,12 +1,17 @@
 """The gate: may this author write to this identity now? There is no second way to send."""
 
+import logging
+from contextlib import nullcontext
 from datetime import datetime
 
 from core.channel import Author, AuthorKind, Outbound, Reach, ReachKind, strictest
 from core.context import parley
+from core.db import database
 from core.deployments import UnknownChannel, channel_of
 from core.models import Identity
 from core.secrets import SecretUnreadable
+
+log = logging.getLogger(__name__)
 
 
 def gate(identity: Identity, message: Outbound, author: Author, now: datetime) -> Reach:
@@ -20,7 +25,14 @@ def gate(identity: Identity, message: Outbound, author: Author, now: datetime) -
         channel = channel_of(deployment)
     except (UnknownChannel, SecretUnreadable) as error:
         return Reach(ReachKind.UNREACHABLE, str(error), "Tell an admin. Nothing was sent.")
-    answers = [channel.reach(identity, author, now)]
+    try:
+        answers = [channel.reach(identity, author, now)]
+    except Exception:  # a channel that has a rule of its own, with a bug
+        log.exception("channel %s failed in reach", deployment.channel)
+        sentence = f"The channel {deployment.channel} failed while it was asked whether this may be sent."
+        return Reach(
+            ReachKind.UNREACHABLE, sentence, "Nothing was sent. Tell an admin; the reason is in the log."
+        )
     if not deployment.enabled:
         answers.append(
             Reach(
@@ -37,7 +49,8 @@ def gate(identity: Identity, message: Outbound, author: Author, now: datetime) -
                 "An admin can mend it and resume it.",
             )
         )
-    return strictest([*answers, *parley().manager.refusals(identity, message, author, now)])
+    within = database.savepoint if database.in_transaction() else nullcontext
+    return strictest([*answers, *parley().manager.refusals(identity, message, author, now, within=within)])
 
 
 def probe(identity: Identity, operator_id: int | None, now: datetime) -> Reach:

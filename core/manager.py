@@ -108,13 +108,27 @@ class PluginManager:
                 failed.append(Failed(name, f"{type(error).__name__}: {error}"))
         return failed
 
-    def refusals(self, identity: Any, message: Outbound, author: Author, now: Any) -> list[Reach]:
-        """Ask every plugin whether it refuses a message; one that raises refuses, and is named."""
+    def refusals(
+        self,
+        identity: Any,
+        message: Outbound,
+        author: Author,
+        now: Any,
+        *,
+        within: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ) -> list[Reach]:
+        """Ask every plugin whether it refuses a message, each `within` a context of its own (a savepoint).
+
+        One that raises, or answers what is no answer, refuses, and is named.
+        """
         arguments = {"identity": identity, "message": message, "author": author, "now": now}
         answers = []
         for name, function in self._implementations("refuse_message"):
             try:
-                answer = function(arguments)
+                with within():
+                    answer = function(arguments)
+                if not isinstance(answer, Reach | None):
+                    raise TypeError(f"refuse_message returns a Reach or None, not {answer!r}")
             except Exception:
                 log.exception("plugin %s failed in refuse_message", name)
                 answer = Reach(

@@ -81,10 +81,11 @@ def send(identity_id: int, message: Outbound, author: Author, request_key: str |
             return Sent(reach, known)
         if author.kind is AuthorKind.AGENT and not _has(author, user):
             raise NotYours(_in_whose_hands(user))
-        message = _prepared(identity, message)
         refusal = _silenced(user, author) or (None if reach.allows(message, author) else reach.sentence)
         if refusal and author.kind is AuthorKind.AGENT:
             return Sent(reach, None)
+        if refusal is None:
+            message = _prepared(identity, message)
         stored = conversation.append(
             user,
             identity,
