@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from peewee import JOIN, fn
+from peewee import JOIN, SQL, fn
 
 from core.cursor import Cursor
 from core.db import database, is_sqlite, tuples
@@ -139,17 +139,17 @@ def page(
 
 def total() -> Count:
     """Count all users: exactly where that is cheap, else by the estimate of the engine."""
-    active = User.state == UserState.ACTIVE
-    if is_sqlite():
-        return Count(User.select(fn.COUNT(User.id)).where(active).scalar(), "exact")
-    few = User.select(User.id).where(active).limit(COUNTED + 1)
-    number = few.count()
-    if number <= COUNTED:
-        return Count(number, "exact")
+    if is_sqlite():  # counting all walks the smallest index; those to take off are few, and have their own
+        everyone = User.select(fn.COUNT(SQL("*"))).scalar()
+        gone = User.select(fn.COUNT(User.id)).where(User.state != SQL("'active'")).scalar()
+        return Count(everyone - gone, "exact")
     (estimate,) = database.execute_sql(
         "SELECT reltuples::bigint FROM pg_class WHERE oid = '\"user\"'::regclass"
     ).fetchone()
-    return Count(max(estimate, COUNTED), "about") if estimate > COUNTED else Count(COUNTED, "at least")
+    if estimate > 2 * COUNTED:
+        return Count(estimate, "about")
+    number = User.select(User.id).where(User.state == UserState.ACTIVE).limit(COUNTED + 1).count()
+    return Count(number, "exact") if number <= COUNTED else Count(COUNTED, "at least")
 
 
 def row(user_id: int) -> dict[str, Any] | None:

@@ -1,5 +1,7 @@
 """Phone numbers as people and providers write them."""
 
+from functools import lru_cache
+
 import phonenumbers
 
 MOST_DIGITS = 15  # ITU-T E.164
@@ -14,6 +16,7 @@ def international(text: str) -> str | None:
     return f"+{digits[:MOST_DIGITS]}" if len(digits) >= 4 else None
 
 
+@lru_cache(maxsize=10_000)
 def country_of(phone: str | None) -> str | None:
     """Return the two-letter country of an international number, or None where it cannot be told."""
     if phone is None:
@@ -28,6 +31,7 @@ def country_of(phone: str | None) -> str | None:
     return None if region in (None, "ZZ", "001") else region
 
 
+@lru_cache(maxsize=10_000)
 def readable(phone: str) -> str:
     """Return a number in the spacing of its country."""
     try:

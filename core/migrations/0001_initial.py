@@ -81,6 +81,7 @@ CREATE TABLE "user" (
     event_seq {ref} NOT NULL
 );
 CREATE INDEX user_last_seen ON "user" (last_seen, id);
+CREATE INDEX user_gone ON "user" (id) WHERE state <> 'active';
 CREATE INDEX user_name_key ON "user" (name_key);
 CREATE INDEX user_phone ON "user" (phone) WHERE phone IS NOT NULL;
 CREATE INDEX user_agent ON "user" (agent_id) WHERE agent_id IS NOT NULL;
