@@ -3,11 +3,11 @@
 import { tick } from "./clock.js";
 import { NoFragment, fetchFragment } from "./fragments.js";
 import { listen, paced } from "./live.js";
-import { banner, pageProblem, shortcut, typing } from "./shell.js";
+import { SIGN_IN, banner, pageProblem, shortcut, typing } from "./shell.js";
 
 const TYPING_PAUSE_MS = 250;
 const SKELETON_AFTER_MS = 300;
-const REFRESH_GAP_MS = 500;
+const REFRESH_GAP_MS = 300;
 const NEW_ROW_MS = 1500;
 const PLACE = "parley-audience";
 
@@ -149,15 +149,20 @@ const WORDS = {
 };
 
 let current = null;
+let missed = false;
 
 /** Fetch the rows for the address of the page. A live refresh does not show that it waits, nor that it failed once. */
 async function load({ live = false } = {}) {
-  if (live && current) return;
+  if (live && current) {
+    missed = true;
+    return;
+  }
   current?.abort();
   const controller = (current = new AbortController());
   const skeleton = live ? 0 : setTimeout(showSkeleton, SKELETON_AFTER_MS);
   try {
-    const { part } = await fetchFragment(rows.dataset.rowsUrl + location.search, { signal: controller.signal });
+    const { part, status } = await fetchFragment(rows.dataset.rowsUrl + location.search, { signal: controller.signal });
+    if (live && status >= 500) throw new NoFragment("failed", status);
     problem.hidden = true;
     pageProblem(null);
     showRows(part, live);
@@ -169,7 +174,11 @@ async function load({ live = false } = {}) {
     fail(error, live);
   } finally {
     clearTimeout(skeleton);
-    if (current === controller) current = null;
+    if (current === controller) {
+      current = null;
+      if (missed) refresh();
+      missed = false;
+    }
   }
 }
 
@@ -177,7 +186,7 @@ function fail(error, live) {
   if (error.why === "signed-out" || error.why === "forbidden") stop();
   const [title, text] = WORDS[error.why] ?? ["The list did not load.", "Your search is kept. Try again in a moment."];
   if (live) {
-    pageProblem({ title, text });
+    pageProblem({ title, text, act: error.why === "signed-out" ? SIGN_IN : undefined });
     return;
   }
   problem.replaceChildren(banner("bad", title, text, { label: "Try again", run: () => load() }));
@@ -186,7 +195,8 @@ function fail(error, live) {
   count.textContent = "Count not available";
 }
 
-const stop = listen(rows.dataset.liveUrl, paced(() => load({ live: true }), REFRESH_GAP_MS));
+const refresh = paced(() => load({ live: true }), REFRESH_GAP_MS);
+const stop = listen(rows.dataset.liveUrl, refresh);
 
 /* ── Search as you type (A7) ────────────────────────────────────────────── */
 

@@ -55,7 +55,9 @@ function tickRing(ring) {
   ring.classList.toggle("au-ring--warn", left < HOUR);
   arc?.setAttribute("stroke-dasharray", `${((CIRCUMFERENCE * left) / (closes - opened)).toFixed(1)} ${CIRCUMFERENCE}`);
   if (left === 0) arc?.remove();
-  write(ring.querySelector("text"), words);
+  const text = ring.querySelector("text");
+  text.classList.toggle("is-long", words.length > 6);
+  write(text, words);
 }
 
 function tickZone(node) {

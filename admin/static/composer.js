@@ -15,10 +15,10 @@ export function clientId() {
 export class Composer {
   /**
    * `place` holds the composer; `pending` takes bubbles of what is on its way. `apply(part)` shows an answer of the server,
-   * `closed()` is called at the second in which the window closes.
+   * `closed()` is called at the second in which the window closes, `failed(error)` when the server did not answer.
    */
-  constructor(place, { user, pending, apply, closed, sending }) {
-    Object.assign(this, { place, pending, apply, closed, sending });
+  constructor(place, { user, pending, apply, closed, sending, failed }) {
+    Object.assign(this, { place, pending, apply, closed, sending, failed });
     this.key = `parley-draft:${user}`;
     this.queue = [];
     place.addEventListener("input", (event) => event.target.matches("[data-draft]") && this.typed());
@@ -147,6 +147,7 @@ export class Composer {
         } catch (error) {
           if (!(error instanceof NoFragment)) throw error;
           this.stuck(one, error);
+          this.failed(error);
           return;
         }
         this.queue.shift();

@@ -4,7 +4,7 @@ import { tick } from "./clock.js";
 import { Composer, clientId } from "./composer.js";
 import { NoFragment, fetchFragment, patch, remember } from "./fragments.js";
 import { listen, paced } from "./live.js";
-import { banner, pageProblem } from "./shell.js";
+import { SIGN_IN, banner, openDialog, pageProblem } from "./shell.js";
 import { Stream } from "./stream.js";
 import { bindTemplates, watchTemplates } from "./templates.js";
 
@@ -36,7 +36,10 @@ function apply(part, { reset = false } = {}) {
     if (name === "dialogs" && target.querySelector("dialog:modal")) continue;
     const changed = patch(target, next(name));
     if (changed && name === "composer") composer.bind();
-    if (changed && name === "dialogs") bindTemplates(dialogs);
+    if (changed && name === "dialogs") {
+      bindTemplates(dialogs);
+      openDialog(dialogs.querySelector("dialog[open]"));
+    }
     if (changed && name === "props") findProperty();
   }
   const list = next("stream").querySelector("[data-stream]");
@@ -61,7 +64,8 @@ function problem(error) {
   if (!(error instanceof NoFragment)) throw error;
   if (["signed-out", "forbidden", "gone"].includes(error.why)) stop();
   const [title, text] = PROBLEMS[error.why] ?? FAILED;
-  pageProblem({ title, text, tone: error.why === "offline" ? "warn" : "bad" });
+  const act = error.why === "signed-out" ? SIGN_IN : undefined;
+  pageProblem({ title, text, tone: error.why === "offline" ? "warn" : "bad", act });
 }
 
 /* An answer that was fetched before something was posted is older than what the post showed. */
@@ -105,6 +109,7 @@ const composer = new Composer(place, {
     apply(part);
   },
   closed: refresh,
+  failed: (error) => PROBLEMS[error.why] && problem(error),
   sending: (busy) => {
     if (busy) stream.toBottom();
     else catchUp();

@@ -48,6 +48,9 @@ export function banner(tone, title, text, act) {
   return made;
 }
 
+/** The way out of a login that ended: the page itself leads there, and back. */
+export const SIGN_IN = { label: "Sign in", run: () => location.reload() };
+
 /** Show a problem of the whole page under the top bar; null takes it away. */
 export function pageProblem(shown) {
   const place = document.getElementById("page-problem");
