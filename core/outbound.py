@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -154,9 +155,16 @@ def variables(template: Template) -> list[str]:
     return list(dict.fromkeys(template.parameters or _PLACEHOLDER.findall(template.header + template.body)))
 
 
-def filled(template: Template, parameters: dict[str, str]) -> str:
-    """Return the template's body with its parameters filled in; a missing one stays visible as `{{name}}`."""
-    return _PLACEHOLDER.sub(lambda found: parameters.get(found[1]) or found[0], template.body)
+def filled(text: str, parameters: Mapping[str, str], part: str = "") -> str:
+    """Return a text of a template with its parameters filled in; a missing one stays visible as `{{name}}`.
+
+    The parameters of the part `header` may be called `header.1`, since each part has numbers of its own.
+    """
+
+    def value(found: re.Match[str]) -> str:
+        return parameters.get(f"{part}.{found[1]}") or parameters.get(found[1]) or found[0]
+
+    return _PLACEHOLDER.sub(value, text)
 
 
 def _prepared(identity: Identity, message: Outbound) -> Outbound:
@@ -176,11 +184,13 @@ def _prepared(identity: Identity, message: Outbound) -> Outbound:
         for name in variables(template):
             if not message.template.parameters.get(name, "").strip():
                 raise BadMessage(f"parameter_{name}", f"{name} is missing. Fill it in to send the template.")
-        shown = {"header": template.header, "footer": template.footer, "buttons": list(template.buttons)}
+        parameters = message.template.parameters
+        header = filled(template.header, parameters, "header")
+        shown = {"header": header, "footer": template.footer, "buttons": list(template.buttons)}
         return replace(
             message,
             kind="template",
-            text=filled(template, dict(message.template.parameters)),
+            text=filled(template.body, parameters),
             payload={**message.payload, **{part: value for part, value in shown.items() if value}},
         )
     text = clean(message.text)
