@@ -8,6 +8,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from channels.web.config import WebConfig
+from channels.web.limits import source
 from core.models import (
     Deployment,
     Message,
@@ -151,8 +152,14 @@ def test_a_deployment_takes_only_so_much_from_all(app: Flask) -> None:
 
 def test_one_address_gets_only_so_many_tokens(app: Flask, widget: Deployment) -> None:
     visitor = Visitor(app, widget)
-    statuses = [visitor.call("POST", "token", {}).status_code for _ in range(25)]
-    assert (statuses.count(200), statuses.count(429)) == (20, 5)
+    statuses = [visitor.call("POST", "token", {}).status_code for _ in range(65)]
+    assert (statuses.count(200), statuses.count(429)) == (60, 5)
+
+
+def test_a_household_of_ipv6_is_one_address() -> None:
+    assert source("2001:db8:1:2::1") == source("2001:db8:1:2:ffff::9") != source("2001:db8:1:3::1")
+    assert source("203.0.113.7") == "203.0.113.7"
+    assert source("") == ""
 
 
 # Origins

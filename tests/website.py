@@ -5,6 +5,7 @@ Parley, its worker and the bot run beside it, each in a thread.
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -14,7 +15,7 @@ from werkzeug.serving import make_server
 
 from core import Author, AuthorKind, Outbound, handover, outbound
 from core.deployments import add_deployment
-from core.models import Deployment, Identity, Message, Operator, User
+from core.models import Deployment, Event, Identity, Message, Operator, User
 from core.worker import Worker
 from plugins.bots.models import Bot
 
@@ -90,6 +91,11 @@ class Website:
             thread.join(10)
         self.parley.server_close()
         self.page.server_close()
+
+    def settle(self) -> None:
+        """Wait until the worker has told the bot of everything."""
+        while Event.select().where(~Event.handed_on).exists():
+            time.sleep(0.02)
 
     @property
     def user(self) -> User:

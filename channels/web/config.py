@@ -35,7 +35,7 @@ class WebConfig(BaseModel):
         title="Sites",
         description="Origins that may carry it, such as https://shop.example.com; this server always may.",
     )
-    limit_visitor: int = Field(30, title="Messages a minute from one address", ge=1)
+    limit_visitor: int = Field(60, title="Messages a minute from one address", ge=1)
     limit_all: int = Field(3000, title="Messages a minute from all", ge=1)
 
     @field_validator("topics", "origins", mode="before")

@@ -1,5 +1,6 @@
 """How much one address, and all together, may ask of a widget. Counted in each web process, in memory."""
 
+import ipaddress
 import math
 import threading
 import time
@@ -14,7 +15,7 @@ from limits.strategies import FixedWindowRateLimiter
 
 from channels.web.problems import Problem
 
-TOKENS_EACH, TOKENS_ALL = 20, 3000
+TOKENS_EACH, TOKENS_ALL = 60, 3000
 READS_EACH = 600
 STREAMS_EACH = 30
 """Open streams of one address: an office behind one address has many visitors, but not thousands."""
@@ -61,6 +62,17 @@ class Limits:
                 self._streams[ip] -= 1
                 if self._streams[ip] <= 0:
                     del self._streams[ip]
+
+
+def source(address: str) -> str:
+    """Return whom an address stands for: a household has a whole /64 of IPv6, and may use any of it."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return address
+    return str(ipaddress.IPv6Network((int(parsed), 64), strict=False).network_address)
 
 
 def limits() -> Limits:

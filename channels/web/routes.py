@@ -12,7 +12,7 @@ from flask.blueprints import BlueprintSetupState
 from channels.web import feed, tokens, visitors
 from channels.web.config import LONGEST_TEXT, WebConfig
 from channels.web.footprint import known_zone, language_of, of_device, of_page
-from channels.web.limits import EXTENSION, READS_EACH, TOKENS_ALL, TOKENS_EACH, Limits, limits
+from channels.web.limits import EXTENSION, READS_EACH, TOKENS_ALL, TOKENS_EACH, Limits, limits, source
 from channels.web.problems import Consent, Nothing, Problem, Seen, Writing, body_as
 from channels.web.visitors import VISITOR, Visitor
 from core import Alias, Channel, Delivery, Profile, Received, clock
@@ -100,7 +100,7 @@ def asset(name: str) -> Response:
 @blueprint.get("/settings")
 def settings() -> Response:
     """Say how the widget looks; nothing here is secret."""
-    limits().spend("reads", READS_EACH, _ip())
+    limits().spend("reads", READS_EACH, _source())
     config = _config()
     return jsonify(
         name=config.name,
@@ -121,7 +121,7 @@ def token() -> Response:
 
     No user comes of it: that is for the first message.
     """
-    limits().spend("token", TOKENS_EACH, g.web_key, _ip())
+    limits().spend("token", TOKENS_EACH, g.web_key, _source())
     limits().spend("token", TOKENS_ALL, g.web_key)
     body_as(Nothing)
     name = tokens.new_visitor() if _bearer() is None else _visitor(renewing=True).name
@@ -132,7 +132,7 @@ def token() -> Response:
 @blueprint.get("/messages")
 def messages() -> Response:
     """Return the newest messages, those `before` one, or what changed `after` a cursor."""
-    limits().spend("reads", READS_EACH, _ip())
+    limits().spend("reads", READS_EACH, _source())
     visitor = _visitor()
     limit = min(max(_number("limit") or _PAGE, 1), feed.MOST)
     before, after = _number("before"), _number("after")
@@ -158,7 +158,7 @@ def messages() -> Response:
 def write() -> Response:
     """Store what a visitor wrote or chose: once, however often its `client_id` comes."""
     config = _config()
-    limits().spend("messages", config.limit_visitor, g.web_key, _ip())
+    limits().spend("messages", config.limit_visitor, g.web_key, _source())
     limits().spend("messages", config.limit_all, g.web_key)
     body = body_as(Writing)
     visitor = _visitor()
@@ -183,7 +183,7 @@ def write() -> Response:
 @blueprint.post("/receipts")
 def receipts() -> tuple[str, int]:
     """Record how far the visitor's browser came with what was written to it."""
-    limits().spend("reads", READS_EACH, _ip())
+    limits().spend("reads", READS_EACH, _source())
     body = body_as(Seen)
     identity = _visitor().known
     upto = feed.one(identity, int(body.message))
@@ -196,11 +196,11 @@ def receipts() -> tuple[str, int]:
 @blueprint.get("/stream")
 def stream() -> Response:
     """Tell the page, as long as it stays open, when there is something to fetch."""
-    limits().spend("reads", READS_EACH, _ip())
+    limits().spend("reads", READS_EACH, _source())
     visitor = _visitor()
     identity = visitor.known
-    hub, counters, ip = parley().hub, limits(), _ip()
-    counters.refuse_more_streams(ip)
+    hub, counters, whom = parley().hub, limits(), _source()
+    counters.refuse_more_streams(whom)
     user_key = User.get_by_id(identity.user_id).key
     after = _number("after") or 0
 
@@ -208,7 +208,7 @@ def stream() -> Response:
         return visitors.is_good(visitor.deployment.id, visitor.name)
 
     def events() -> Iterator[str]:
-        with counters.stream(ip):
+        with counters.stream(whom):
             yield from feed.stream(hub, identity, user_key, after, still_good)
 
     response = Response(events(), content_type="text/event-stream; charset=utf-8")
@@ -227,7 +227,7 @@ def end() -> tuple[str, int]:
 @blueprint.get("/stored")
 def stored() -> Response:
     """Tell a visitor what is kept about them."""
-    limits().spend("reads", READS_EACH, _ip())
+    limits().spend("reads", READS_EACH, _source())
     identity = _visitor().identity
     if identity is None:
         return jsonify(messages=0, since=None, rows=[])
@@ -239,7 +239,7 @@ def stored() -> Response:
 @blueprint.post("/consent")
 def consent() -> tuple[str, int]:
     """Keep or remove device data, as the visitor has just decided."""
-    limits().spend("messages", _config().limit_visitor, g.web_key, _ip())
+    limits().spend("messages", _config().limit_visitor, g.web_key, _source())
     body = body_as(Consent)
     visitor = _visitor()
     if visitor.identity is not None:
@@ -325,6 +325,10 @@ def _config() -> WebConfig:
 
 def _ip() -> str:
     return request.remote_addr or ""
+
+
+def _source() -> str:
+    return source(_ip())
 
 
 def _user_agent() -> str:

@@ -8,6 +8,9 @@ export class Unreachable extends Error {
   }
 }
 
+/** The server takes no more for a while, and says how long. */
+export class TooMany extends Unreachable {}
+
 /** The server understood and said no; trying the same again is of no use. The message says why. */
 export class Refused extends Error {
   constructor(status, problem) {
@@ -87,6 +90,11 @@ export class Api {
     return this.store.get("token")?.token ?? null;
   }
 
+  /** A name for the chat that the token opens: it stays when the token is renewed, and differs from that of a chat before. */
+  get chat() {
+    return this.store.get("token")?.chat ?? null;
+  }
+
   forget() {
     this.store.remove("token");
   }
@@ -128,7 +136,8 @@ export class Api {
       if (this.token !== former) return; // another tab was faster
       const response = await this.#fetch("token", { method: "POST", body: {}, token: former });
       if (response.status === 401) throw new Ended("The chat was ended.");
-      this.store.set("token", await this.#read(response));
+      const chat = former ? this.chat : Math.random().toString(36).slice(2);
+      this.store.set("token", { ...(await this.#read(response)), chat });
     };
     if (navigator.locks) await navigator.locks.request(this.store.prefix + "token", renew);
     else await renew();
@@ -150,7 +159,7 @@ export class Api {
 
   async #read(response) {
     const retryAfter = Number(response.headers.get("Retry-After")) || null;
-    if (response.status === 429) throw new Unreachable("limit", retryAfter ?? 30);
+    if (response.status === 429) throw new TooMany("limit", retryAfter ?? 30);
     if (response.status >= 500 || response.status === 408) throw new Unreachable(String(response.status), retryAfter);
     let answer;
     try {

@@ -1,10 +1,11 @@
 /* The conversation as the browser knows it: messages, the queue of what is not sent yet, and the line to the server.
    Knows nothing of how it is shown; says "change" when something differs, and "arrived" when the other side wrote. */
 
-import { Ended, Refused, Unreachable } from "./api.js";
+import { Ended, Refused, TooMany, Unreachable } from "./api.js";
 
 const PAGE = 40; // messages fetched at once
 const QUIET = 45_000; // a stream that says nothing for so long (it pings every 15 s) is dead
+const STALE = 20_000; // one that said nothing for so long is doubted when the visitor comes back
 const POLL_OPEN = 4_000; // where streams do not get through
 const POLL_IDLE = 60_000; // a chat that nobody looks at
 const LIVE_FOR = 30 * 60_000; // a closed panel keeps its stream this long after the last message
@@ -17,7 +18,9 @@ const order = (a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : Number(a.id) - Num
 export class Chat extends EventTarget {
   #messages = new Map();
   #cursor = null;
+  #chat = null;
   #stream = null;
+  #heard = 0;
   #flushing = null;
   #wake = null;
   #failures = 0;
@@ -36,7 +39,8 @@ export class Chat extends EventTarget {
     this.typing = false;
     this.more = false; // there are older messages than those fetched
     this.loaded = false;
-    this.link = { state: "idle", retryAt: null, limited: false };
+    this.link = { state: "idle", retryAt: null };
+    this.pausedUntil = null; // sending waits: the server has had enough for this minute
   }
 
   /** All messages that the server keeps, oldest first. */
@@ -56,6 +60,11 @@ export class Chat extends EventTarget {
     this.pending = this.#kept();
     for (const event of ["online", "pageshow"]) addEventListener(event, () => this.tryNow());
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#rouse());
+    addEventListener("storage", (event) => {
+      if (!event.key?.startsWith(this.api.store.prefix)) return;
+      this.#followOtherTabs();
+      this.#rouse(); // another tab may just have sent the first message
+    });
     void this.#run();
   }
 
@@ -127,6 +136,7 @@ export class Chat extends EventTarget {
     await this.api.call("POST", "end", {});
     for (const item of this.pending) this.api.store.remove(outKey(item.client_id));
     this.pending = [];
+    this.api.forget();
     this.#forget();
     this.#interrupt();
   }
@@ -136,12 +146,14 @@ export class Chat extends EventTarget {
   async #run() {
     for (;;) {
       try {
+        this.#followOtherTabs();
         if (!this.api.token && !this.pending.some((item) => !item.failed)) {
           this.#set("idle");
           await this.#sleep(null); // nothing to read before the first message
           continue;
         }
         await this.api.prepare();
+        this.#chat = this.api.chat;
         await this.#sync();
         await this.#flush();
         this.#failures = 0;
@@ -149,8 +161,12 @@ export class Chat extends EventTarget {
         if (this.#wantsLive()) await this.#follow();
         else await this.#sleep(POLL_IDLE);
       } catch (error) {
-        if (error instanceof Ended) this.#forget();
-        else await this.#fallBack(error);
+        if (error instanceof Ended) {
+          this.api.forget();
+          this.#forget();
+        } else {
+          await this.#fallBack(error);
+        }
       }
     }
   }
@@ -159,9 +175,9 @@ export class Chat extends EventTarget {
     const wait = error.retryAfter ?? BACKOFF[Math.min(this.#failures, BACKOFF.length - 1)];
     this.#failures += 1;
     const spread = wait * 1000 * (0.85 + Math.random() * 0.3); // not all browsers at the same moment
-    this.#set("down", Date.now() + spread, error.message === "limit");
+    this.#set("down", Date.now() + spread);
     await this.#sleep(spread);
-    this.#set("connecting", null, this.link.limited);
+    this.#set("connecting");
   }
 
   #wantsLive() {
@@ -179,6 +195,7 @@ export class Chat extends EventTarget {
     this.#stream = abort;
     let watchdog = setTimeout(() => abort.abort("silent"), QUIET);
     const began = Date.now();
+    this.#heard = began;
     try {
       const body = await this.api.stream(this.#cursor, abort.signal);
       const reader = body.pipeThrough(new TextDecoderStream()).getReader();
@@ -186,6 +203,7 @@ export class Chat extends EventTarget {
       for (;;) {
         const { value, done } = await reader.read();
         if (done) break;
+        this.#heard = Date.now();
         clearTimeout(watchdog);
         watchdog = setTimeout(() => abort.abort("silent"), QUIET);
         const blocks = (rest + value).split("\n\n");
@@ -275,7 +293,7 @@ export class Chat extends EventTarget {
   async #sendAll() {
     for (;;) {
       const item = this.pending.find((other) => !other.failed);
-      if (!item) return;
+      if (!item || this.pausedUntil) return;
       const { client_id, text, picked, from } = item;
       try {
         const answer = await this.api.call("POST", "messages", picked ? { client_id, picked, ...from } : { client_id, text, ...from });
@@ -287,12 +305,27 @@ export class Chat extends EventTarget {
         this.#changed();
         this.#rouse(); // with the first message there is something to follow
       } catch (error) {
+        if (error instanceof TooMany) {
+          this.#pause(error.retryAfter * 1000);
+          return;
+        }
         if (!(error instanceof Refused)) throw error;
         item.failed = error.message;
         this.api.store.set(outKey(client_id), item);
         this.#changed();
       }
     }
+  }
+
+  /** Let what waits wait; what others write still comes in. */
+  #pause(ms) {
+    this.pausedUntil = Date.now() + ms;
+    this.#changed();
+    setTimeout(() => {
+      this.pausedUntil = null;
+      this.#changed();
+      this.#push();
+    }, ms);
   }
 
   #sent(id) {
@@ -303,10 +336,18 @@ export class Chat extends EventTarget {
 
   /* Small parts. */
 
+  /** Notice that another tab ended the chat, or began one. */
+  #followOtherTabs() {
+    if (this.#chat === this.api.chat) return;
+    if (this.#chat !== null) this.#forget();
+    this.#stream?.abort("left");
+    this.#wake?.();
+  }
+
   #forget() {
-    this.api.forget();
     this.#messages.clear();
     this.#cursor = null;
+    this.#chat = null;
     this.more = false;
     this.loaded = false;
     this.typing = false;
@@ -316,14 +357,19 @@ export class Chat extends EventTarget {
   }
 
   #interrupt(error = null) {
-    if (error instanceof Ended) this.#forget();
-    else if (error instanceof Unreachable && this.link.state === "up") this.#set("connecting");
+    if (error instanceof Ended) {
+      this.api.forget();
+      this.#forget();
+    } else if (error instanceof Unreachable && this.link.state === "up") {
+      this.#set("connecting");
+    }
     this.#stream?.abort("left");
     this.#wake?.();
   }
 
-  /** Look again now, unless a stream or a countdown is running. */
+  /** Look again now, unless a stream that lives or a countdown is running. A machine that slept has a dead one. */
   #rouse() {
+    if (this.#stream && Date.now() - this.#heard > STALE) this.#stream.abort("left");
     if (this.link.state === "up" && !this.#stream) this.#wake?.();
   }
 
@@ -337,9 +383,9 @@ export class Chat extends EventTarget {
     }).finally(() => { this.#wake = null; });
   }
 
-  #set(state, retryAt = null, limited = false) {
+  #set(state, retryAt = null) {
     if (this.link.state === state && this.link.retryAt === retryAt) return;
-    this.link = { state, retryAt, limited };
+    this.link = { state, retryAt };
     this.#changed();
   }
 

@@ -24,7 +24,7 @@ export class Conversation {
     this.jump = button({ class: "pw-bt pw-jump", hidden: true, onclick: () => this.#toEnd() }, icon("down", "s"), "New message");
     this.line = h("div", { class: "pw-note", hidden: true });
     this.note = h("div");
-    this.field = h("textarea", { id: "pw-text", rows: "1", placeholder: "Write a message", "aria-describedby": "pw-count", oninput: () => this.#typed(), onkeydown: (event) => this.#onFieldKey(event) });
+    this.field = h("textarea", { id: "pw-text", rows: "1", dir: "auto", placeholder: "Write a message", "aria-describedby": "pw-count", oninput: () => this.#typed(), onkeydown: (event) => this.#onFieldKey(event) });
     this.field.value = widget.visit.get("draft") ?? "";
     this.sender = h("button", { type: "submit", class: "pw-send", "aria-label": "Send", disabled: true }, icon("send"));
     this.count = h("p", { class: "pw-count", id: "pw-count", role: "status", hidden: true });
@@ -212,7 +212,7 @@ export class Conversation {
     const { handler } = this.chat;
     const person = handler.kind === "agent";
     const name = nameOf({ kind: person ? "agent" : "bot", name: person ? handler.name : "" }, this.settings);
-    const away = !this.line.hidden;
+    const away = !this.line.hidden && this.line.dataset.kind === "lost";
     const bot = this.settings.bot_name ? "Bot · a person can join" : "We answer you here";
     const about = away ? "Connecting…" : { agent: "A person answers you", waiting: "A person will answer here" }[handler.kind] ?? bot;
     const signature = `${handler.kind}/${name}/${about}`;
@@ -223,22 +223,26 @@ export class Conversation {
   }
 
   #showLine() {
-    const { state, retryAt, limited } = this.chat.link;
-    if (state === "up" || state === "idle") {
+    const { state, retryAt } = this.chat.link;
+    const paused = state === "up" && this.chat.pausedUntil;
+    // The first try is no news: only after one that failed is there something to say.
+    if (!paused && (state === "up" || state === "idle" || (state === "connecting" && this.line.hidden))) {
       this.line.hidden = true;
-      this.line.replaceChildren();
       return;
     }
-    if (state === "connecting" && this.line.hidden) return; // the first try is no news
-    if (!this.line.childElementCount) {
+    const kind = paused ? "paused" : "lost";
+    if (this.line.dataset.kind !== kind || this.line.hidden) {
+      this.line.dataset.kind = kind;
       // The seconds are for the eye: read aloud each second they would drown the chat.
-      this.line.append(icon("off"),
-        h("span", {}, h("span", { role: "status" }, h("b", {}, limited ? "Too many messages at once." : "No connection."), " Nothing is lost."), h("span", { class: "pw-seconds", "aria-hidden": "true" })),
-        button({ onclick: () => this.chat.tryNow() }, "Try now"));
+      this.line.replaceChildren(icon(paused ? "clock" : "off"),
+        h("span", {},
+          h("span", { role: "status" }, h("b", {}, paused ? "Too many messages at once." : "No connection."), " Nothing is lost."),
+          h("span", { class: "pw-seconds", "aria-hidden": "true" })),
+        paused ? "" : button({ onclick: () => this.chat.tryNow() }, "Try now"));
     }
-    const seconds = retryAt ? Math.max(1, Math.ceil((retryAt - Date.now()) / 1000)) : null;
-    this.line.querySelector(".pw-seconds").textContent = seconds ? ` ${limited ? "Sending goes on" : "Trying again"} in ${seconds} s.` : " Trying now…";
-    this.line.querySelector("button").hidden = limited;
+    const until = paused || retryAt;
+    const seconds = until ? Math.max(1, Math.ceil((until - Date.now()) / 1000)) : null;
+    this.line.querySelector(".pw-seconds").textContent = seconds ? ` ${paused ? "Sending goes on" : "Trying again"} in ${seconds} s.` : " Trying now…";
     this.line.hidden = false;
   }
 

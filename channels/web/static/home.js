@@ -5,10 +5,11 @@ import { avatar, clock, day, nameOf, plain } from "./log.js";
 
 export class Home {
   #latest = h("div", { hidden: true });
+  #start = h("b");
 
   constructor(widget) {
     this.widget = widget;
-    const { settings, chat } = widget;
+    const { settings } = widget;
     const privacy = webAddress(settings.privacy_url);
     const foot = [settings.note, privacy && link(privacy, {}, "Privacy")].filter(Boolean);
     const topics = settings.topics.map((topic) =>
@@ -24,7 +25,7 @@ export class Home {
         h("div", { class: "pw-cards" },
           button({ class: "pw-card", onclick: () => widget.show("chat") },
             h("span", { class: "pw-grow" },
-              h("b", {}, chat.empty ? "Start a conversation" : "Write a message"),
+              this.#start,
               h("span", { class: "pw-s" }, settings.bot_name ? "A bot answers at once, a person can join" : "We answer you here")),
             icon("send")),
           this.#latest,
@@ -36,6 +37,7 @@ export class Home {
   render() {
     const { chat, settings } = this.widget;
     const last = chat.messages.at(-1);
+    this.#start.textContent = chat.empty ? "Start a conversation" : "Write a message";
     this.#latest.hidden = !last;
     if (!last || this.#latest.dataset.id === last.id) return;
     const mine = last.author.kind === "user";

@@ -94,7 +94,7 @@ export function entries(chat, settings, act) {
 
   chat.pending.forEach((item, index) => {
     showDay(item.at);
-    list.push(waiting(item, index > 0 || previous?.author.kind === "user", chat.link, act));
+    list.push(waiting(item, index > 0 || previous?.author.kind === "user", chat, act));
   });
   const last = messages.at(-1);
   if (chat.typing && !chat.pending.length) list.push(typing(settings));
@@ -133,8 +133,8 @@ function mine(message, follows, showState, read) {
   };
 }
 
-function waiting(item, follows, line, act) {
-  const status = line.limited ? "Waits: too many messages at once" : line.state === "down" || line.state === "connecting" ? "Waits for a connection" : "Sending";
+function waiting(item, follows, chat, act) {
+  const status = ["down", "connecting"].includes(chat.link.state) ? "Waits for a connection" : chat.pausedUntil ? "Waits a moment" : "Sending";
   const id = item.client_id;
   return {
     key: id,

@@ -103,7 +103,7 @@ export class Widget {
     this.chat.addEventListener("arrived", () => this.#announce());
     this.chat.addEventListener("ended", () => this.isOpen && this.show("home"));
     this.chat.start();
-    setInterval(() => this.isOpen && this.chat.link.state === "down" && this.update(), 1000); // the countdown
+    setInterval(() => this.isOpen && (this.chat.link.retryAt || this.chat.pausedUntil) && this.update(), 1000); // the countdown
     this.render();
     if (visit.get("open") && !PHONE.matches) this.open({ focus: false });
   }
