@@ -195,7 +195,7 @@ def _status(deployment: Deployment, event: StatusChanged, received_at: datetime)
     if message is None and event.ref and event.ref.isascii() and event.ref.isdigit() and len(event.ref) < 19:
         ours = (Message.id == int(event.ref)) & (Message.deployment == deployment)
         if provider_id:  # another program may send from the same account, with references that look like ours
-            ours &= Message.provider_id.is_null()
+            ours &= Message.provider_id.is_null() | (Message.provider_id == provider_id)
         message = Message.get_or_none(ours)
     if message is None:
         if provider_id is None:
