@@ -20,7 +20,10 @@ class Program:
 
 @dataclass(frozen=True)
 class Companions:
-    """What a plugin adds to a run: programs to keep alive, and lines to print once the page answers."""
+    """What a plugin adds to a run: programs to keep alive, lines to print once the page answers, variables
+    for all processes.
+    """
 
     programs: Sequence[Program] = ()
     lines: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)

@@ -40,8 +40,8 @@ def run(demo: bool, host: str, port: int) -> None:
     with _listening(host, port) as listener:
         url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         made = _complete(os.environ, url, demo)
-        companions = _prepare(os.environ["PARLEY_PUBLIC_URL"])
-        supervisor = Supervisor(os.environ)
+        companions = _prepare(url)
+        supervisor = Supervisor({**os.environ, **companions.environment})
         supervisor.listen()
         if made:
             supervisor.say(f"made a secret key for this folder: {made}")
@@ -115,6 +115,7 @@ def _prepare(url: str) -> Companions:
     return Companions(
         [program for answer in answers for program in answer.programs],
         [line for answer in answers for line in answer.lines],
+        {name: value for answer in answers for name, value in answer.environment.items()},
     )
 
 

@@ -25,7 +25,7 @@ Answer = dict[str, Any]
 MEANINGS: tuple[tuple[str, str], ...] = (
     (
         "person",
-        "person human agent someone mensch mitarbeiter personne humain persona pessoa människa "
+        "person human agent mensch mitarbeiter personne humain persona pessoa människa "
         "व्यक्ति شخص בן אדם נציג 担当 人工 상담원 людин άνθρωπο เจ้าหน้าที่ insan speak_to",
     ),
     (
@@ -59,7 +59,7 @@ MEANINGS: tuple[tuple[str, str], ...] = (
     ),
     (
         "thanks",
-        "thank danke merci gracias obrigad grazie tack धन्यवाद شكرا תודה ありがとう 谢谢 감사 "
+        "thank dank merci gracias obrigad grazie tack धन्यवाद شكرا תודה ありがとう 谢谢 감사 "
         "дякую ευχαριστ ขอบคุณ teşekkür",
     ),
 )
@@ -175,7 +175,7 @@ def _holds(words: str, piece: str) -> bool:
     spaces.
     """
     if piece.isascii() or not re.match(
-        r"[\u0e00-\u0e7f\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af\u0600-\u06ff]", piece
+        r"[\u0e00-\u0e7f\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af\u0590-\u06ff]", piece
     ):
         return re.search(rf"(?<!\w){re.escape(piece)}", words) is not None
     return piece in words

@@ -33,11 +33,10 @@ class Identity:
 
 @dataclass(frozen=True)
 class Placed:
-    """An entry of one identity's conversation, and who answered the user then."""
+    """An entry of one identity's conversation."""
 
     identity: Identity
     entry: Entry
-    handler: Handler
 
 
 @dataclass
@@ -69,7 +68,7 @@ class Scene:
         self.handler = Handler.BOT
         self.agent: Operator | None = None
         self._moment = timedelta()
-        self._lines: list[tuple[timedelta, Entry, Handler]] = []
+        self._lines: list[tuple[timedelta, Entry]] = []
 
     @property
     def on_whatsapp(self) -> bool:
@@ -96,7 +95,9 @@ class Scene:
         """Let the user write; returns the message's id at the provider."""
         self.wait(seconds=self.source.randint(8, 90))
         identifier = self._identifier()
-        footprint = self.identity.footprint if not self._lines else {}
+        # A website tells with each visit where it began; WhatsApp tells of an ad with the message it brought.
+        touches = "referral" in (payload or {}) if self.on_whatsapp else not self._lines
+        footprint = self.identity.footprint if touches else {}
         self._add(
             AuthorKind.USER,
             text,
@@ -169,12 +170,10 @@ class Scene:
 
     def put(self) -> None:
         """Put the scene into the draft: the user's last message at `end`, and nothing after `now`."""
-        last = max(
-            (at for at, entry, _ in self._lines if entry.author is AuthorKind.USER), default=self._moment
-        )
-        for at, entry, handler in self._lines:
+        last = max((at for at, entry in self._lines if entry.author is AuthorKind.USER), default=self._moment)
+        for at, entry in self._lines:
             moment = min(self.end - last + at, self.now)
-            self.draft.placed.append(Placed(self.identity, _dated(entry, moment), handler))
+            self.draft.placed.append(Placed(self.identity, _dated(entry, moment)))
 
     def _out(
         self,
@@ -218,7 +217,7 @@ class Scene:
             operator_id=operator,
             **more,
         )
-        self._lines.append((self._moment, entry, self.handler))
+        self._lines.append((self._moment, entry))
 
     def _identifier(self) -> str:
         number = UUID(int=self.source.getrandbits(128), version=4)

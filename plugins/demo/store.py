@@ -88,7 +88,7 @@ class _Rows:
         self._running: dict[int, dict[str, Any]] = {}
         self._session_of: dict[int, int] = {}
         for number, one in enumerate(self._placed):
-            self._tell(number, one.identity, one.entry, one.handler)
+            self._tell(number, one.identity, one.entry)
         self.user |= draft.fields
 
     def aliases(self, identities: Mapping[str, int]) -> Iterable[dict[str, Any]]:
@@ -156,35 +156,37 @@ class _Rows:
         }
         return row | identity.fields
 
-    def _tell(self, number: int, identity: Identity, entry: Entry, handler: Handler) -> None:
+    def _tell(self, number: int, identity: Identity, entry: Entry) -> None:
         """Do what `core.conversation.append` does, on rows that are not stored yet."""
         if entry.author is AuthorKind.SYSTEM:
             return
         row = self.identities[id(identity)]
-        self._session_of[number] = self._join(identity, entry, _handled_by(entry, handler))
+        if not entry.counts:
+            if id(identity) in self._running:
+                self._session_of[number] = self._running[id(identity)]["number"]
+            return
+        self._session_of[number] = self._join(identity, entry)
         user = self.user
-        if entry.counts:
-            user["last_message_at"] = entry.at
-            user["last_message_author"] = entry.author
-            user["last_message_name"] = entry.author_name
-            user["last_message_text"] = snippet(entry.text) or f"[{entry.kind}]"
+        user["last_message_at"] = entry.at
+        user["last_message_author"] = entry.author
+        user["last_message_name"] = entry.author_name
+        user["last_message_text"] = snippet(entry.text) or f"[{entry.kind}]"
         if entry.author is not AuthorKind.USER:
             user["sent_count"] += 1
-        elif entry.counts:
-            user["received_count"] += 1
-            user["first_seen"] = user["first_seen"] or entry.at
-            user["last_seen"] = row["last_inbound"] = entry.at
-            self.last_identity = row
+            return
+        user["received_count"] += 1
+        user["first_seen"] = user["first_seen"] or entry.at
+        user["last_seen"] = row["last_inbound"] = entry.at
+        self.last_identity = row
         if entry.footprint:
             row["last_footprint"], row["last_touch"] = dict(entry.footprint), entry.at
             if row["first_touch"] is None:
                 row["first_footprint"], row["first_touch"] = dict(entry.footprint), entry.at
 
-    def _join(self, identity: Identity, entry: Entry, handler: str) -> int:
+    def _join(self, identity: Identity, entry: Entry) -> int:
         """Put an entry into the running session of its identity, or into a new one; returns its number."""
         row = self.identities[id(identity)]
         idle = timedelta(seconds=self._deployments[identity.deployment].idle_seconds)
-        inbound = entry.author is AuthorKind.USER and entry.counts
         session = self._running.get(id(identity))
         if session is None or entry.at >= session["expires"]:
             self.user["session_count"] += 1
@@ -203,18 +205,14 @@ class _Rows:
         session["message_count"] += 1
         session["last_message"] = entry.at
         session["expires"] = entry.at + idle
-        if inbound:
+        if entry.author is AuthorKind.USER:
             session["last_inbound"] = entry.at
-        if handler not in session["handlers"]:
-            session["handlers"].append(handler)
+        else:
+            who = entry.author_name if entry.author is AuthorKind.AGENT else entry.author
+            if who not in session["handlers"]:
+                session["handlers"].append(who)
         number: int = session["number"]
         return number
-
-
-def _handled_by(entry: Entry, handler: Handler) -> str:
-    if entry.author is AuthorKind.AGENT:
-        return entry.author_name or AuthorKind.AGENT
-    return handler if entry.author is AuthorKind.USER else entry.author
 
 
 def _steps(entry: Entry) -> dict[str, datetime | None]:

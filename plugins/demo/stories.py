@@ -104,7 +104,7 @@ def reopened(scene: Scene, agents: Sequence[Operator]) -> None:
     scene.claim(scene.source.choice(agents))
     _template(scene)
     scene.wait(minutes=scene.source.randint(3, 50))
-    scene.user(scene.words("u_thanks"))
+    scene.user(scene.words("u_assembly"))
     scene.says(scene.words("a_done", day=_day(scene)))
     _thanked(scene)
     scene.release()
@@ -338,4 +338,6 @@ def _written(day: datetime, language: str) -> str:
         return f"{day.month}月{day.day}日"
     if language == "ko":
         return f"{day.month}월 {day.day}일"
-    return f"{day.day}.{day.month}."
+    return (
+        f"{day.day}/{day.month}" if language in ("fr", "es", "pt", "it", "el") else f"{day.day}.{day.month}"
+    )

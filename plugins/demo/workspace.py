@@ -3,6 +3,7 @@ bot are.
 """
 
 import json
+import os
 import socket
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -99,6 +100,7 @@ def prepare(url: str) -> Companions:
             Program("bot", "plugins.demo.bot", ["--port", str(bot_port), "--shop", f"{url}/demo/"]),
         ],
         lines=_welcome(url),
+        environment={} if "PARLEY_ORGANISATION" in os.environ else {"PARLEY_ORGANISATION": "Lumen & Oak"},
     )
 
 
