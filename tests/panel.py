@@ -12,6 +12,8 @@ from itsdangerous import URLSafeTimedSerializer
 from werkzeug.test import TestResponse
 
 from admin import logins, passwords
+from admin.logins import Login
+from core import clock
 from core.models import Operator
 
 PLUGINS = ("fake_channel", "admin")
@@ -45,10 +47,10 @@ def with_password(operator: Operator, password: str = PASSWORD) -> Operator:
 
 
 class Desk:
-    """An operator at a browser."""
+    """An operator at a browser. Who is `awake` is not signed out for being idle, however the clock moves."""
 
-    def __init__(self, app: Flask, operator: Operator | None) -> None:
-        self.app, self.operator = app, operator
+    def __init__(self, app: Flask, operator: Operator | None, *, awake: bool = True) -> None:
+        self.app, self.operator, self.awake = app, operator, awake and operator is not None
         self.http = Browser(app, use_cookies=True)
         self.token = URLSafeTimedSerializer(app.secret_key, salt="wtf-csrf-token").dumps(RAW_TOKEN)
         with self.http.session_transaction() as cookie:
@@ -59,16 +61,23 @@ class Desk:
 
     def get(self, path: str, **kwargs: Any) -> TestResponse:
         """Open a page as a browser does."""
+        self._stir()
         return self.http.get(path, **_as_page(kwargs))
 
     def parts(self, path: str, **kwargs: Any) -> TestResponse:
         """Fetch a fragment as our scripts do."""
+        self._stir()
         return self.http.get(path, **_as_script(kwargs))
 
     def post(self, path: str, *, script: bool = False, **form: Any) -> TestResponse:
         """Send a form with its token: as a browser does, or as our scripts do."""
+        self._stir()
         given: dict[str, Any] = {"data": {"csrf_token": self.token, **form}}
         return self.http.post(path, **(_as_script(given) if script else _as_page(given)))
+
+    def _stir(self) -> None:
+        if self.awake:
+            Login.update(seen=clock.now(), started=clock.now()).where(Login.key == self.login).execute()
 
 
 def _as_page(kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -187,7 +187,7 @@ def test_deactivation_ends_a_login_at_once(app: Flask, maya: Operator) -> None:
 
 
 def test_a_login_ends_after_two_idle_hours(app: Flask, maya: Operator, clock: HeldClock) -> None:
-    desk = Desk(app, maya)
+    desk = Desk(app, maya, awake=False)
     clock.advance(hours=1, minutes=59)
     assert desk.get("/audience/").status_code == 200
     clock.advance(hours=1, minutes=59, seconds=59)
@@ -199,7 +199,7 @@ def test_a_login_ends_after_two_idle_hours(app: Flask, maya: Operator, clock: He
 def test_a_page_that_refreshes_itself_keeps_nobody_signed_in(
     app: Flask, maya: Operator, clock: HeldClock
 ) -> None:
-    desk = Desk(app, maya)
+    desk = Desk(app, maya, awake=False)
     for _ in range(3):
         clock.advance(minutes=45)
         last = desk.parts("/audience/rows")
@@ -209,7 +209,7 @@ def test_a_page_that_refreshes_itself_keeps_nobody_signed_in(
 def test_a_login_ends_after_twelve_hours_whatever_one_does(
     app: Flask, maya: Operator, clock: HeldClock
 ) -> None:
-    desk = Desk(app, maya)
+    desk = Desk(app, maya, awake=False)
     for _ in range(11):
         clock.advance(hours=1)
         assert desk.get("/audience/").status_code == 200
@@ -220,7 +220,7 @@ def test_a_login_ends_after_twelve_hours_whatever_one_does(
 
 
 def test_a_login_is_written_once_a_minute_at_most(app: Flask, maya: Operator, clock: HeldClock) -> None:
-    desk = Desk(app, maya)
+    desk = Desk(app, maya, awake=False)
     begun = Login.get().seen
     clock.advance(seconds=59)
     desk.get("/audience/")

@@ -137,11 +137,8 @@ class AudienceView(ProfilePages, ReadOnlyView):
 
     def _around(self) -> dict[str, Any]:
         """Return what stands around the rows."""
-        chosen = [
-            name
-            for name in COLUMNS
-            if name == "name" or name in read_setting(_columns_setting(), SHOWN_AT_FIRST)
-        ]
+        kept = read_setting(_columns_setting(), SHOWN_AT_FIRST)
+        chosen = [name for name in COLUMNS if name == "name" or name in kept]
         asked = self._get_list_extra_args()
         sort, descending = _sorting(asked)
         hidden = {"sort": sort, "desc": "1" if descending else None} if asked.sort is not None else {}
