@@ -10,6 +10,7 @@ from flask_wtf import CSRFProtect
 
 from admin import access, auth, headers, problems, words
 from admin.blueprint import panel
+from admin.drawn import Drawn
 from admin.views.audience import AudienceView
 from admin.views.home import Home
 from core import clock
@@ -43,6 +44,7 @@ def _protect_forms(app: Flask) -> None:
 
 
 def _screens(app: Flask) -> None:
+    app.jinja_env.globals["drawn_row"] = Drawn(app.jinja_env, "parley/_audience_row.html")
     admin = Admin(app, name="Parley", url="/", index_view=Home(url="/"))
     admin.add_view(
         AudienceView(

@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 
@@ -167,6 +167,7 @@ def ring(opened: datetime, closes: datetime, now: Now) -> dict[str, Any]:
 # ── People ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@lru_cache(maxsize=10_000)
 def initials(name: str) -> str:
     """Return what stands in an avatar: two initials, or one glyph where one writes a whole word."""
     words = [word for word in name.split() if any(letter.isalnum() for letter in word)]

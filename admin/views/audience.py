@@ -220,16 +220,17 @@ def _columns_setting() -> str:
 
 def _rows(found: Sequence[Mapping[str, Any]], now: words.Now) -> list[dict[str, Any]]:
     deployments = {row.id: row for row in Deployment.select()}
-    return [_row(row, deployments.get(row["deployment_id"]), now) for row in found]
+    here = url_for(".index_view")
+    return [_row(row, deployments.get(row["deployment_id"]), here, now) for row in found]
 
 
-def _row(row: Mapping[str, Any], deployment: Deployment | None, now: words.Now) -> dict[str, Any]:
+def _row(row: Mapping[str, Any], deployment: Deployment | None, here: str, now: words.Now) -> dict[str, Any]:
     who = shown.person(row["key"], row["name"] or row["profile_name"], row["phone"], row["email"])
     reach = shown.rule_says(shown.serving(deployment), SimpleNamespace(**row), now) if deployment else None
     country, language = row["country"], row["language"]
     return {
         "key": row["key"],
-        "url": url_for(".profile", key=row["key"]),
+        "url": here + row["key"],
         "name": who.name,
         "contact": who.contact,
         "avatar": who.avatar,
