@@ -18,7 +18,7 @@ PHONE = {"width": 390, "height": 844}
 ONLY_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
-PLUGINS = ("channels.web", "plugins.bots")
+PLUGINS = ("channels.web", "admin", "plugins.bots")
 expect.set_options(timeout=15_000)  # of a machine that does much else
 
 
@@ -242,6 +242,21 @@ def test_without_a_connection_words_wait_and_none_is_lost(chat: Chat, site: Webs
     expect(chat.bubble("You said: third")).to_be_visible()
     expect(chat.page.get_by_text("No connection.")).to_be_hidden()
     assert [text for author, text in site.texts() if author == "user"] == ["first", "second", "third"]
+
+
+@ONLY_SQLITE
+def test_a_receipt_that_was_lost_is_said_again(chat: Chat, site: Website) -> None:
+    chat.begin()
+    chat.write("hello")
+    expect(chat.bubble("You said: hello")).to_be_visible()
+    chat.page.route("**/receipts", lambda route: route.abort())
+    site.claim()
+    message = site.say("Seen?")
+    expect(chat.bubble("Seen?")).to_be_visible()
+    chat.page.unroute_all()
+    assert Message.get_by_id(message.id).state == "sent"
+    chat.write("yes")
+    assert eventually(lambda: Message.get_by_id(message.id).state) == "read"
 
 
 @ONLY_SQLITE

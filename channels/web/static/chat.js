@@ -21,6 +21,7 @@ export class Chat extends EventTarget {
   #chat = null;
   #stream = null;
   #heard = 0;
+  #owed = null;
   #flushing = null;
   #wake = null;
   #failures = 0;
@@ -112,11 +113,16 @@ export class Chat extends EventTarget {
     if (!open.length) return;
     for (const message of open) message.state = state;
     this.#changed();
+    await this.#report({ message: open.at(-1).id, state });
+  }
+
+  async #report(receipt) {
+    this.#owed = null;
     try {
-      await this.api.call("POST", "receipts", { message: open.at(-1).id, state });
+      await this.api.call("POST", "receipts", receipt);
     } catch (error) {
-      // Said again with the next message; a tick that is late harms nobody.
-      if (error instanceof Ended) this.#interrupt();
+      if (error instanceof Unreachable) this.#owed = receipt; // said again when the line is back
+      else if (error instanceof Ended) this.#interrupt();
     }
   }
 
@@ -239,6 +245,7 @@ export class Chat extends EventTarget {
       if (news.length && !first) this.dispatchEvent(new CustomEvent("arrived", { detail: news }));
       if (first) break;
     } while (page.more);
+    if (this.#owed) void this.#report(this.#owed);
     queueMicrotask(() => void this.acknowledge("delivered")); // after the screen had its turn: what it shows is read
   }
 
@@ -348,6 +355,7 @@ export class Chat extends EventTarget {
     this.#messages.clear();
     this.#cursor = null;
     this.#chat = null;
+    this.#owed = null;
     this.more = false;
     this.loaded = false;
     this.typing = false;

@@ -17,21 +17,31 @@ export class Conversation {
     this.chat = widget.chat;
     this.settings = widget.settings;
     this.who = h("div", { class: "pw-row pw-grow" });
-    this.options = button({ class: "pw-ib", "aria-label": "Chat options", "aria-haspopup": "menu", "aria-expanded": "false", onclick: () => this.#toggleMenu() }, icon("dots"));
+    this.options = button({
+      class: "pw-ib", "aria-label": "Chat options", "aria-haspopup": "menu", "aria-expanded": "false", onclick: () => this.#toggleMenu(),
+    }, icon("dots"));
     this.menu = this.#buildMenu();
-    this.log = h("div", { class: "pw-log", role: "log", "aria-live": "polite", "aria-label": "Messages", tabindex: "0", onscroll: () => this.#scrolled() });
-    this.log.addEventListener("load", () => this.#atEnd && this.#toEnd(), true); // an image that arrives must not push the last words out of sight
+    this.log = h("div", {
+      class: "pw-log", role: "log", "aria-live": "polite", "aria-label": "Messages", tabindex: "0", onscroll: () => this.#scrolled(),
+    });
+    // An image that arrives must not push the last words out of sight.
+    this.log.addEventListener("load", () => this.#atEnd && this.#toEnd(), true);
     this.jump = button({ class: "pw-bt pw-jump", hidden: true, onclick: () => this.#toEnd() }, icon("down", "s"), "New message");
     this.line = h("div", { class: "pw-note", hidden: true });
     this.note = h("div");
-    this.field = h("textarea", { id: "pw-text", rows: "1", dir: "auto", placeholder: "Write a message", "aria-describedby": "pw-count", oninput: () => this.#typed(), onkeydown: (event) => this.#onFieldKey(event) });
+    this.field = h("textarea", {
+      id: "pw-text", rows: "1", dir: "auto", placeholder: "Write a message", "aria-describedby": "pw-count",
+      oninput: () => this.#typed(), onkeydown: (event) => this.#onFieldKey(event),
+    });
     this.field.value = widget.visit.get("draft") ?? "";
     this.sender = h("button", { type: "submit", class: "pw-send", "aria-label": "Send", disabled: true }, icon("send"));
     this.count = h("p", { class: "pw-count", id: "pw-count", role: "status", hidden: true });
-    this.box = h("div", { class: "pw-box" }, h("label", { class: "pw-vh", for: "pw-text" }, "Message"), this.field, this.sender, this.count);
+    this.box = h("div", { class: "pw-box" },
+      h("label", { class: "pw-vh", for: "pw-text" }, "Message"), this.field, this.sender, this.count);
     this.nodes = [
       h("header", { class: "pw-head" },
-        button({ class: "pw-ib", "aria-label": "Back to start", onclick: () => widget.show("home") }, icon("left")), this.who, this.options, widget.closer(), this.menu),
+        button({ class: "pw-ib", "aria-label": "Back to start", onclick: () => widget.show("home") }, icon("left")),
+        this.who, this.options, widget.closer(), this.menu),
       this.log,
       h("div", { class: "pw-foot" }, this.jump, this.line, this.note,
         h("form", { class: "pw-comp", onsubmit: (event) => { event.preventDefault(); this.#submit(); } }, this.box)),
@@ -161,7 +171,10 @@ export class Conversation {
   #buildMenu() {
     const muted = this.widget.store.get("muted") === true;
     const begun = !this.chat.empty;
-    const item = (glyph, name, act) => button({ role: "menuitem", tabindex: "-1", onclick: () => { this.#toggleMenu(false); act(); } }, icon(glyph), name);
+    const item = (glyph, name, act) => {
+      const choose = () => { this.#toggleMenu(false); act(); };
+      return button({ role: "menuitem", tabindex: "-1", onclick: choose }, icon(glyph), name);
+    };
     return h("div", { class: "pw-menu", role: "menu", "aria-label": "Chat options", hidden: true },
       item("bell", muted ? "Turn sounds on" : "Mute sounds", () => this.widget.store.set("muted", !muted)),
       begun && item("download", "Download this chat", () => void this.#download()),
@@ -202,7 +215,8 @@ export class Conversation {
       this.widget.visit.remove("draft");
       this.widget.show("home");
     } catch {
-      this.note.querySelector("p").textContent = "The chat was not ended: there is no connection. Nothing was removed. Try again when the connection is back.";
+      this.note.querySelector("p").textContent =
+        "The chat was not ended: there is no connection. Nothing was removed. Try again when the connection is back.";
     }
   }
 
@@ -242,7 +256,8 @@ export class Conversation {
     }
     const until = paused || retryAt;
     const seconds = until ? Math.max(1, Math.ceil((until - Date.now()) / 1000)) : null;
-    this.line.querySelector(".pw-seconds").textContent = seconds ? ` ${paused ? "Sending goes on" : "Trying again"} in ${seconds} s.` : " Trying now…";
+    const next = paused ? "Sending goes on" : "Trying again";
+    this.line.querySelector(".pw-seconds").textContent = seconds ? ` ${next} in ${seconds} s.` : " Trying now…";
     this.line.hidden = false;
   }
 
@@ -255,7 +270,8 @@ export class Conversation {
     this.note.dataset.kind = kind;
     if (kind === "end") {
       this.note.replaceChildren(h("div", { class: "pw-consent", role: "alertdialog", "aria-label": "End this chat" },
-        h("p", {}, h("b", {}, "End this chat?"), ` This browser forgets it, and nobody can write to you here. ${settings.name} keeps what was written.`),
+        h("p", {}, h("b", {}, "End this chat?"),
+          ` This browser forgets it, and nobody can write to you here. ${settings.name} keeps what was written.`),
         h("div", { class: "pw-row" },
           button({ class: "pw-bt", onclick: () => this.#ask(false) }, "Keep it"),
           button({ class: "pw-bt pw-bt--p", onclick: () => void this.#end() }, "End this chat"))));
@@ -267,7 +283,8 @@ export class Conversation {
         this.field.focus();
       } }, name);
       this.note.replaceChildren(h("div", { class: "pw-consent", role: "region", "aria-label": "Device data" },
-        h("b", {}, "May we keep your device and your IP address with this chat?"), " They show us which system and browser you use. The chat works without them. ",
+        h("b", {}, "May we keep your device and your IP address with this chat?"),
+        " They show us which system and browser you use. The chat works without them. ",
         privacy && link(privacy, {}, "What is kept"),
         h("div", { class: "pw-row" }, answer("Allow", true, " pw-bt--p"), answer("Chat without", false, ""))));
     } else {

@@ -14,7 +14,8 @@ export function day(moment) {
   const days = Math.round((midnight(now) - midnight(then)) / 86_400_000);
   if (days === 0) return "Today";
   if (days === 1) return "Yesterday";
-  return then.toLocaleDateString([], { day: "numeric", month: "long", year: then.getFullYear() === now.getFullYear() ? undefined : "numeric" });
+  const year = then.getFullYear() === now.getFullYear() ? undefined : "numeric";
+  return then.toLocaleDateString([], { day: "numeric", month: "long", year });
 }
 
 /** Return one or two letters for a name; one glyph where a script has no initials. */
@@ -114,7 +115,8 @@ function theirs(message, follows, settings) {
     build: () => h("div", { class: `pw-m${follows ? " pw-m--cont" : ""}` },
       follows
         ? h("span", { class: "pw-vh" }, `${nameOf(author, settings)}: `)
-        : h("p", { class: "pw-who" }, h("b", {}, h("bdi", {}, nameOf(author, settings))), author.kind === "agent" ? ` · ${clock(message.at)}` : " · automated"),
+        : h("p", { class: "pw-who" },
+          h("b", {}, h("bdi", {}, nameOf(author, settings))), author.kind === "agent" ? ` · ${clock(message.at)}` : " · automated"),
       follows ? null : avatar(author, "s"),
       bubble(message)),
   };
@@ -134,7 +136,8 @@ function mine(message, follows, showState, read) {
 }
 
 function waiting(item, follows, chat, act) {
-  const status = ["down", "connecting"].includes(chat.link.state) ? "Waits for a connection" : chat.pausedUntil ? "Waits a moment" : "Sending";
+  const away = ["down", "connecting"].includes(chat.link.state);
+  const status = away ? "Waits for a connection" : chat.pausedUntil ? "Waits a moment" : "Sending";
   const id = item.client_id;
   return {
     key: id,
@@ -181,11 +184,12 @@ function choices(message, act) {
   return {
     key: `choices:${message.id}`,
     signature: "",
-    build: () => h("div", { class: "pw-qr", role: "group", "aria-label": "Answers to choose from" }, message.buttons.map((choice, index) => {
-      const address = choice.url && webAddress(choice.url);
-      return address
-        ? link(address, { dir: "auto" }, icon("ext", "s"), choice.title)
-        : button({ dir: "auto", onclick: () => act.pick(message, index) }, choice.title);
-    })),
+    build: () => h("div", { class: "pw-qr", role: "group", "aria-label": "Answers to choose from" },
+      message.buttons.map((choice, index) => {
+        const address = choice.url && webAddress(choice.url);
+        return address
+          ? link(address, { dir: "auto" }, icon("ext", "s"), choice.title)
+          : button({ dir: "auto", onclick: () => act.pick(message, index) }, choice.title);
+      })),
   };
 }

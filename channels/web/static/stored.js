@@ -7,7 +7,8 @@ import { day } from "./log.js";
 const sentence = (name) => (/^(Today|Yesterday)$/.test(name) ? name.toLowerCase() : name);
 
 export class Stored {
-  #body = h("div", { class: "pw-stored", tabindex: "0", role: "region", "aria-label": "What is stored about me" }, h("p", { role: "status" }, "Loading…"));
+  #body = h("div", { class: "pw-stored", tabindex: "0", role: "region", "aria-label": "What is stored about me" },
+    h("p", { role: "status" }, "Loading…"));
 
   constructor(widget) {
     this.widget = widget;
@@ -38,13 +39,15 @@ export class Stored {
         ? `${stored.messages} ${stored.messages === 1 ? "message" : "messages"} since ${sentence(day(stored.since))}, for ${settings.name} to read and answer.`
         : "None yet."),
       stored.rows.length > 0 && h("h3", {}, "Where you came from"),
-      stored.rows.length > 0 && h("dl", {}, stored.rows.flatMap(([label, value]) => [h("dt", {}, label), h("dd", { dir: "auto" }, value)])),
+      stored.rows.length > 0 && h("dl", {},
+        stored.rows.flatMap(([label, value]) => [h("dt", {}, label), h("dd", { dir: "auto" }, value)])),
       ...(settings.consent !== "ask" ? [] : [
         h("h3", {}, "Device and address"),
         h("p", {}, allowed
           ? "You allowed us to keep your device, your browser and your IP address with this chat."
           : "Your device, your browser and your IP address are not kept."),
-        h("div", { class: "pw-row" }, button({ class: "pw-bt", onclick: () => void this.#choose(!allowed) }, allowed ? "Stop, and remove them" : "Allow it")),
+        h("div", { class: "pw-row" },
+          button({ class: "pw-bt", onclick: () => void this.#choose(!allowed) }, allowed ? "Stop, and remove them" : "Allow it")),
       ]),
       h("h3", {}, "In this browser"),
       h("p", {}, "A key that opens this chat, what is not sent yet, and your settings. Ending the chat removes them."),
@@ -60,7 +63,8 @@ export class Stored {
       await this.#fill();
       this.#body.focus();
     } catch {
-      this.#body.querySelector(".pw-row").replaceChildren(h("p", { role: "status" }, "This was not changed: there is no connection. Go back and try again."));
+      const sentence = "This was not changed: there is no connection. Go back and try again.";
+      this.#body.querySelector(".pw-row").replaceChildren(h("p", { role: "status" }, sentence));
     }
   }
 }

@@ -132,7 +132,8 @@ export class Widget {
   /** Show "home", "chat" or "stored" in the panel. */
   show(name, { focus = true } = {}) {
     this.screen = new SCREENS[name](this);
-    const panel = h("section", { class: "pw-panel", role: "dialog", "aria-label": `Chat with ${this.settings.name}`, tabindex: "-1" }, this.screen.nodes);
+    const panel = h("section", { class: "pw-panel", role: "dialog", "aria-label": `Chat with ${this.settings.name}`, tabindex: "-1" },
+      this.screen.nodes);
     if (this.panel) this.panel.replaceWith(panel);
     else this.frame.insertBefore(panel, this.launcher);
     this.panel = panel;
@@ -176,10 +177,13 @@ export class Widget {
     const signature = `${this.isOpen}${unread}`;
     if (this.launcher.dataset.signature === signature) return;
     this.launcher.dataset.signature = signature;
-    this.launcher.setAttribute("aria-label", this.isOpen ? "Close chat" : unread ? `Open chat, ${unread} unread ${unread === 1 ? "message" : "messages"}` : "Open chat");
+    const waiting = unread ? `, ${unread} unread ${unread === 1 ? "message" : "messages"}` : "";
+    this.launcher.setAttribute("aria-label", this.isOpen ? "Close chat" : `Open chat${waiting}`);
     this.launcher.setAttribute("aria-expanded", String(this.isOpen));
     this.launcher.replaceChildren(icon(this.isOpen ? "down" : "chat"));
-    if (unread && !this.isOpen) this.launcher.append(h("span", { class: "pw-badge", "aria-hidden": "true" }, unread > 99 ? "99+" : String(unread)));
+    if (unread && !this.isOpen) {
+      this.launcher.append(h("span", { class: "pw-badge", "aria-hidden": "true" }, unread > 99 ? "99+" : String(unread)));
+    }
   }
 
   #showTeaser() {
@@ -216,7 +220,8 @@ export class Widget {
 
   /** On a phone the panel covers the page, so the focus stays inside it. */
   #wrapFocus(event) {
-    const stops = [...this.panel.querySelectorAll("button, a[href], textarea, [tabindex='0']")].filter((node) => !node.disabled && node.checkVisibility());
+    const stops = [...this.panel.querySelectorAll("button, a[href], textarea, [tabindex='0']")]
+      .filter((node) => !node.disabled && node.tabIndex >= 0 && node.checkVisibility());
     const edge = event.shiftKey ? stops[0] : stops.at(-1);
     if (this.root.activeElement !== edge && !(event.shiftKey && this.root.activeElement === this.panel)) return;
     event.preventDefault();
@@ -229,8 +234,7 @@ export class Widget {
     const covered = this.isOpen && PHONE.matches && view && view.height < innerHeight - 1;
     this.frame.style.height = covered ? `${view.height}px` : "";
     this.frame.style.marginTop = covered ? `${view.offsetTop}px` : "";
-    this.panel?.toggleAttribute("aria-modal", false);
-    if (this.panel && PHONE.matches) this.panel.setAttribute("aria-modal", "true");
+    this.panel?.setAttribute("aria-modal", String(PHONE.matches));
     this.screen?.resized?.();
   }
 
