@@ -53,11 +53,12 @@ def _allowed(app: Flask, login_key: str) -> Callable[[], bool]:
 def _events(app: Flask, topic: str, seen: int | None, allowed: Callable[[], bool]) -> Iterator[str]:
     hub = app.extensions["parley"].hub
     events = event_stream(hub.subscribe(topic), hub, allowed)
-    yield next(events)  # from here on the stream hears; what came before is looked up
+    begun = next(events)  # from here on the stream hears; what came before is looked up
     if seen is not None:
         with app.app_context(), database.connection_context():
             now = User.select(User.event_seq).where(User.key == topic).scalar() or 0
         if now > seen:
             missed = json.dumps({"user": topic, "seq": now, "kind": "resync"})
-            yield f"event: wake\nid: {now}\ndata: {missed}\n\n"
+            begun += f"event: wake\nid: {now}\ndata: {missed}\n\n"
+    yield begun
     yield from events

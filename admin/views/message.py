@@ -95,13 +95,12 @@ def _quote(row: Mapping[str, Any], subject: Subject, around: Around) -> dict[str
 def _referral(given: Any) -> dict[str, Any] | None:
     if not isinstance(given, Mapping) or not given:
         return None
-    address = str(given.get("source_url") or "")
     return {
-        "source": str(given.get("source") or "ad").capitalize(),
-        "id": given.get("source_id"),
-        "headline": given.get("headline"),
-        "body": given.get("body"),
-        "source_url": access.sight().address(address),
+        "source": (_said(given.get("source")) or "ad").capitalize(),
+        "id": _said(given.get("source_id")),
+        "headline": _said(given.get("headline")),
+        "body": _said(given.get("body")),
+        "source_url": access.sight().address(_said(given.get("source_url"))),
     }
 
 
@@ -144,29 +143,29 @@ def _text(row: Mapping[str, Any], around: Around) -> Look:
 
 def _media(row: Mapping[str, Any], around: Around) -> Look:
     payload = row["payload"]
-    caption = payload.get("caption") or (payload.get("url") if row["author"] != "user" else None)
-    about = {"name": payload.get("filename"), "type": words.file_type(payload.get("mime_type"))}
-    return Look(row["kind"], str(caption or ""), {**about, "size": None, "length": None})
+    caption = _said(payload.get("caption")) or (_said(payload.get("url")) if row["author"] != "user" else "")
+    about = {"name": _said(payload.get("filename")), "type": words.file_type(_said(payload.get("mime_type")))}
+    return Look(row["kind"], caption, {**about, "size": None, "length": None})
 
 
 def _location(row: Mapping[str, Any], around: Around) -> Look:
-    payload = row["payload"]
-    return Look(
-        "location", "", {part: payload.get(part) for part in ("name", "address", "latitude", "longitude")}
-    )
+    parts = ("name", "address", "latitude", "longitude")
+    return Look("location", "", {part: _said(row["payload"].get(part)) or None for part in parts})
 
 
 def _contacts(row: Mapping[str, Any], around: Around) -> Look:
     see = access.sight()
     cards = []
-    for card in row["payload"].get("contacts") or ():
-        numbers = [one.get("number") for one in card.get("phones") or () if isinstance(one, Mapping)]
+    for card in _mappings(row["payload"].get("contacts")):
+        numbers = [_said(one.get("number")) for one in _mappings(card.get("phones"))]
         cards.append(
             {
-                "name": card.get("name"),
-                "organisation": card.get("organisation"),
-                "phones": [number if see.clear else see.phone(str(number)) for number in numbers if number],
-                "emails": [see.email(str(address)) for address in card.get("emails") or ()],
+                "name": _said(card.get("name")),
+                "organisation": _said(card.get("organisation")),
+                "phones": [number if see.clear else see.phone(number) for number in numbers if number],
+                "emails": [
+                    see.email(_said(address)) for address in _list(card.get("emails")) if _said(address)
+                ],
             }
         )
     return Look("contacts", "" if cards else row["text"], {"contacts": cards})
@@ -174,16 +173,15 @@ def _contacts(row: Mapping[str, Any], around: Around) -> Look:
 
 def _picked(row: Mapping[str, Any], around: Around) -> Look:
     payload = row["payload"]
-    title = payload.get("title") or payload.get("name") or row["text"]
+    title = _said(payload.get("title")) or _said(payload.get("name")) or row["text"]
+    description = _said(payload.get("description"))
     is_form = payload.get("source") == "flow"
-    return Look(
-        "choice", row["text"], {"title": title, "description": payload.get("description")}, has_raw=is_form
-    )
+    return Look("choice", row["text"], {"title": title, "description": description}, has_raw=is_form)
 
 
 def _reaction(row: Mapping[str, Any], around: Around) -> Look:
     quoted = around.quoted.get(row["reply_to"] or "")
-    emoji = row["payload"].get("emoji") or None
+    emoji = _said(row["payload"].get("emoji")) or None
     return Look(
         "reaction", row["text"], {"emoji": emoji, "to": snippet(quoted["text"], 60) if quoted else None}
     )
@@ -191,17 +189,17 @@ def _reaction(row: Mapping[str, Any], around: Around) -> Look:
 
 def _template(row: Mapping[str, Any], around: Around) -> Look:
     payload = row["payload"]
-    called = payload.get("template") or {}
+    called = next(iter(_mappings([payload.get("template")])), {})
     return Look(
         "template",
         row["text"],
         {
-            "name": called.get("name") or "Template",
-            "language": called.get("language") or "",
-            "header": payload.get("header"),
+            "name": _said(called.get("name")) or "Template",
+            "language": _said(called.get("language")),
+            "header": _said(payload.get("header")),
             "body": row["text"],
-            "footer": payload.get("footer"),
-            "buttons": payload.get("buttons") or [],
+            "footer": _said(payload.get("footer")),
+            "buttons": [_said(button) for button in _list(payload.get("buttons")) if _said(button)],
         },
     )
 
@@ -215,21 +213,34 @@ def _labelled(label: str, *, has_raw: bool = True) -> Callable[[Mapping[str, Any
 
 
 def _order(row: Mapping[str, Any], around: Around) -> Look:
-    items = row["payload"].get("items") or ()
+    items = _list(row["payload"].get("items"))
     label = f"Order with {words.counted(len(items), 'product')}" if items else "Order"
     return Look("order", row["text"], {}, label=label, has_raw=True)
 
 
 def _anything(row: Mapping[str, Any], around: Around) -> Look:
-    hint = row["payload"].get("hint") or row["payload"].get("type")
+    hint = _said(row["payload"].get("hint")) or _said(row["payload"].get("type"))
     label = f"A message that Parley does not show yet{f' ({hint})' if hint else ''}"
     return Look(row["kind"], row["text"], {}, label=label, has_raw=True)
 
 
 def _with_buttons(look: Look, buttons: Any, around: Around) -> Look:
-    titles = [button.get("title") if isinstance(button, Mapping) else button for button in buttons]
-    options = [{"title": str(title), "picked": title in around.picked} for title in titles if title]
-    return replace(look, kind="buttons", payload={"options": options})
+    titles = [button.get("title") if isinstance(button, Mapping) else button for button in _list(buttons)]
+    options = [{"title": _said(title), "picked": title in around.picked} for title in titles if _said(title)]
+    return replace(look, kind="buttons", payload={"options": options}) if options else look
+
+
+def _said(value: Any) -> str:
+    """Return text or a number as text; whatever else stands where words should be says nothing."""
+    return str(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else ""
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _mappings(value: Any) -> list[Mapping[str, Any]]:
+    return [one for one in _list(value) if isinstance(one, Mapping)]
 
 
 _LOOKS: Mapping[str, Callable[[Mapping[str, Any], Around], Look]] = {
