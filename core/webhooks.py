@@ -20,7 +20,7 @@ from core.deployments import UnknownChannel, channel_of
 from core.inbound import Accepted, accept_all
 from core.models import Deployment, LogState, WebhookLog, WebhookLogIdentity, WebhookRefusal
 from core.secrets import SecretUnreadable
-from core.text import clean, snippet
+from core.text import clean, clean_json, snippet
 
 log = logging.getLogger(__name__)
 blueprint = Blueprint("webhooks", __name__)
@@ -33,7 +33,7 @@ _LEFT_BEHIND = timedelta(seconds=30)
 @blueprint.route("/webhooks/<key>", methods=["GET", "POST"])
 def receive(key: str) -> Response:
     """Take one request of a provider."""
-    deployment = Deployment.find(key=key, enabled=True)
+    deployment = Deployment.find(key=clean(key), enabled=True)
     if deployment is None:
         _refuse(None, 404, "No deployment is called so.")
     try:
@@ -51,7 +51,10 @@ def receive(key: str) -> Response:
     if webhook.method != "POST":
         _refuse(deployment, 405, "Webhooks are sent with POST.")
     entry = _log(deployment, channel, webhook)
-    process(entry, channel)
+    try:
+        process(entry, channel)
+    except Exception:  # it is in the log, so it is not lost
+        log.exception("webhook %d of %s is left to the worker", entry.id, deployment.label)
     return Response("", 200, content_type="text/plain; charset=utf-8")
 
 
@@ -62,7 +65,7 @@ def process(entry: WebhookLog, channel: Channel) -> None:
     """
     webhook = Webhook(entry.method, entry.headers, entry.query, bytes(entry.body), entry.received)
     try:
-        events = channel.parse(webhook)
+        events = list(channel.parse(webhook))
     except Exception as error:  # a parser's bug must lose neither the body nor the provider's next request
         log.warning(
             "webhook %d of %s could not be read: %s", entry.id, entry.deployment.label, snippet(str(error))
@@ -86,25 +89,36 @@ def process(entry: WebhookLog, channel: Channel) -> None:
 
 
 def process_left_behind() -> int:
-    """Process what a process logged and then died over; returns how many there were."""
+    """Process what a process logged and then died over; returns how many there were.
+
+    One that cannot be processed keeps no other from it.
+    """
     left = WebhookLog.select().where(
         WebhookLog.state == LogState.RECEIVED, WebhookLog.received < clock.now() - _LEFT_BEHIND
     )
     entries = list(left.order_by(WebhookLog.id).limit(100))
     for entry in entries:
-        process(entry, channel_of(entry.deployment))
+        try:
+            process(entry, channel_of(entry.deployment))
+        except (UnknownChannel, SecretUnreadable) as error:
+            _mark(entry, LogState.FAILED, f"It could not be read: {error}", [], set())
+        except Exception:  # such as a database that is away: it is tried again
+            log.exception("webhook %d of %s is left behind", entry.id, entry.deployment.label)
     return len(entries)
 
 
 def _read(deployment: Deployment, channel: Channel) -> Webhook:
     """Take the request apart; its size is checked before its body is read."""
-    request.max_content_length = parley().settings.max_body
+    most = parley().settings.max_body
+    request.max_content_length = most + 1  # a chunked body is cut off there without a word
     if request.method == "POST" and request.mimetype != channel.content_type:
         _refuse(deployment, 415, f"The body must be {channel.content_type}.")
     try:
         body = request.get_data(cache=False)
+        if len(body) > most:
+            raise RequestEntityTooLarge
     except RequestEntityTooLarge:
-        _refuse(deployment, 413, f"The body is larger than {parley().settings.max_body:,} bytes.")
+        _refuse(deployment, 413, f"The body is larger than {most:,} bytes.")
     headers = {name.lower(): value for name, value in request.headers.items()}
     return Webhook(request.method, headers, request.args.to_dict(), body, clock.now())
 
@@ -126,7 +140,8 @@ def _mark(
     entry: WebhookLog, state: LogState, error: str | None, remarks: list[str], identity_ids: set[int]
 ) -> None:
     with database.atomic():
-        WebhookLog.update(state=state, error=error, notes=remarks).where(WebhookLog.id == entry.id).execute()
+        news = {"state": state, "error": error, "notes": clean_json(remarks)}
+        WebhookLog.update(news).where(WebhookLog.id == entry.id).execute()
         if identity_ids:
             rows = [{"log": entry.id, "identity": identity_id} for identity_id in sorted(identity_ids)]
             WebhookLogIdentity.insert_many(rows).on_conflict_ignore().execute()

@@ -33,6 +33,10 @@ MOST_ATTEMPTS = 10
 REDELIVER = "redeliver"
 
 
+class PluginFailed(Exception):
+    """A plugin that failed over an event again; it is told again, later and later, and at last no more."""
+
+
 class Worker:
     """One worker: a loop that leases jobs, and threads that do them."""
 
@@ -74,8 +78,8 @@ class Worker:
                             self._renew()
                             renewed = now
                         if now - ticked >= TICK_SECONDS:
-                            self.tick()
                             ticked = now
+                            self.tick()
                         busy = hand_on_events() > 0
                         for job in self._lease():
                             busy = True
@@ -85,6 +89,7 @@ class Worker:
                     self._stopping.wait(1)
                 if not busy:
                     self._wake.wait(IDLE_SECONDS)
+            self._finish()
 
     def run_until_idle(self) -> None:
         """Do everything that is due, in this thread, and return; for tests and commands."""
@@ -93,10 +98,23 @@ class Worker:
                 pass
 
     def tick(self) -> None:
-        """Do what only the clock asks for."""
+        """Do what only the clock asks for; a duty that fails keeps no other from being done."""
+        for duty in (self._expire_claims, delivery.settle_stragglers, webhooks.process_left_behind):
+            try:
+                duty()
+            except Exception:
+                log.exception("%s failed; it is tried again in a second", duty.__name__.strip("_"))
+
+    def _expire_claims(self) -> None:
         handover.expire_claims(self._claim_time_out)
-        delivery.settle_stragglers()
-        webhooks.process_left_behind()
+
+    def _finish(self) -> None:
+        """Wait for what still runs, and keep its leases, so that no other worker takes it over."""
+        while self._running:
+            self._wake.clear()
+            with database.connection_context():
+                self._renew()
+            self._wake.wait(RENEW_SECONDS)
 
     def _one(self) -> bool:
         for job in self._lease(1):
@@ -169,21 +187,21 @@ class Worker:
                     job, f"{type(error).__name__}: {error}", timedelta(seconds=min(2**job.attempts, 300))
                 )
         else:
-            Job.remove(Job.id == job.id)
+            Job.remove(_still_held(job))
         finally:
             with self._lock:
                 self._running.discard(job.id)
 
     @staticmethod
     def _later(job: Job, reason: str, after: timedelta) -> None:
-        Job.update(due=clock.now() + after, leased_by=None, leased_until=None, error=reason).where(
-            Job.id == job.id
-        ).execute()
+        due = clock.now() + after
+        Job.update(due=due, leased_by=None, leased_until=None, error=reason).where(_still_held(job)).execute()
 
     @staticmethod
     def _give_up(job: Job, reason: str) -> None:
-        Job.update(failed=clock.now(), leased_by=None, leased_until=None, error=reason).where(
-            Job.id == job.id
+        failed = clock.now()
+        Job.update(failed=failed, leased_by=None, leased_until=None, error=reason).where(
+            _still_held(job)
         ).execute()
 
 
@@ -212,7 +230,7 @@ def redeliver(job: Job) -> None:
     """Tell one plugin again of an event that it failed over (the job `redeliver`)."""
     event = Event.get_by_id(job.payload["event"])
     for failed in _tell(event, only=job.payload["plugin"]):
-        raise Retry(failed.reason, timedelta(seconds=min(2**job.attempts, 300)))
+        raise PluginFailed(failed.reason)
 
 
 def _tell(event: Event, only: str | None = None) -> list[Any]:
@@ -231,6 +249,11 @@ def _tell(event: Event, only: str | None = None) -> list[Any]:
         return []
     arguments = {"message": message, "user": message.user, "identity": message.identity}
     return parley().manager.notify(event.kind, only, within=database.atomic, **arguments)
+
+
+def _still_held(job: Job) -> Any:
+    """Hold for a job that nobody took over since: each lease counts as an attempt."""
+    return (Job.id == job.id) & (Job.attempts == job.attempts)
 
 
 def _exists_before(earlier: Any) -> Any:
