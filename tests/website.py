@@ -74,8 +74,9 @@ class Website:
         )
         self.maya = Operator.create(email="maya@example.com", name="Maya Oliveira", password_hash="")
         self._threads = [
-            threading.Thread(target=target)
-            for target in (self.parley.serve_forever, self.page.serve_forever, self.worker.run)
+            threading.Thread(target=self.parley.serve_forever, args=(0.02,)),
+            threading.Thread(target=self.page.serve_forever, args=(0.02,)),
+            threading.Thread(target=self.worker.run),
         ]
         for thread in self._threads:
             thread.start()
