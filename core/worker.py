@@ -21,6 +21,7 @@ from core.context import parley
 from core.db import database, lock_for_update, tuples
 from core.models import Event, Identity, Job, Message, User, enqueue
 from core.retry import Retry
+from core.text import clean
 
 log = logging.getLogger(__name__)
 
@@ -195,12 +196,14 @@ class Worker:
     @staticmethod
     def _later(job: Job, reason: str, after: timedelta) -> None:
         due = clock.now() + after
-        Job.update(due=due, leased_by=None, leased_until=None, error=reason).where(_still_held(job)).execute()
+        Job.update(due=due, leased_by=None, leased_until=None, error=clean(reason)).where(
+            _still_held(job)
+        ).execute()
 
     @staticmethod
     def _give_up(job: Job, reason: str) -> None:
         failed = clock.now()
-        Job.update(failed=failed, leased_by=None, leased_until=None, error=reason).where(
+        Job.update(failed=failed, leased_by=None, leased_until=None, error=clean(reason)).where(
             _still_held(job)
         ).execute()
 
