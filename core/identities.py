@@ -121,6 +121,17 @@ def end_aliases(identity: Identity, kinds: Sequence[str], now: datetime) -> bool
     return bool(ended.execute())
 
 
+def follow_number(user: User, before: Sequence[Alias], after: Sequence[Alias]) -> bool:
+    """Give the user the new number when the old one is the phone on record; returns whether it was."""
+    moved = {old.value: new.value for old in before for new in after if old.kind == new.kind}
+    for old, new in moved.items():
+        phone = international(new) if new.isdecimal() else None
+        if phone and old.isdecimal() and international(old) == user.phone:
+            User.update(phone=phone, country=country_of(phone)).where(User.id == user.id).execute()
+            return True
+    return False
+
+
 def learn(identity: Identity, user: User, profile: Profile) -> None:
     """Fill what is not known of the user from what the provider says; what is known stays as it is."""
     name = clean(profile.name)

@@ -220,6 +220,7 @@ def _aliases_changed(deployment: Deployment, event: AliasesChanged, received_at:
         return Accepted(known.identity_id, known.id, repeated=True)
     identity, user = _locked(match, deployment)
     changed = identities.keep_aliases(identity, after, received_at)
+    changed = identities.follow_number(user, before, after) or changed
     if identities.end_aliases(identity, event.ended, received_at) or changed:
         search.index(user.id)
     message = conversation.append(

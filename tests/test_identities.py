@@ -161,6 +161,16 @@ def test_a_new_number_is_the_same_person_and_is_said_in_the_conversation(app, cl
     assert (len(found_by("555200")), len(found_by("555100"))) == (1, 0)
 
 
+def test_the_phone_on_record_follows_a_new_number_and_one_that_differs_stays(app, clock):
+    shop = deploy()
+    asha = says(shop, aliases=(phone("15550100"),), profile=Profile(phone="15550100"))
+    ben = says(shop, aliases=(phone("15550111"),), profile=Profile(phone="+44 20 7946 0000"))
+    change(shop, clock.now(), (phone("15550100"),), (phone("447700900001"),))
+    change(shop, clock.now(), (phone("15550111"),), (phone("15550122"),))
+    assert (user_of(asha).phone, user_of(asha).country) == ("+447700900001", "GB")
+    assert user_of(ben).phone == "+442079460000"
+
+
 def test_a_new_number_that_somebody_has_changes_hands(app, clock):
     shop = deploy()
     asha = says(shop, aliases=(phone("100"),))
