@@ -75,6 +75,8 @@ class Hub:
         self._lock = threading.Lock()
         self._topics: dict[str, set[Subscription]] = {}
         self._thread: threading.Thread | None = None
+        self._ready = threading.Event()
+        self._deaf = False
         self.stopping = threading.Event()
 
     def subscribe(self, topic: str) -> Subscription:
@@ -131,14 +133,21 @@ class Hub:
                     self._wait_for_notices()
             except Exception:
                 log.exception("the listener for live updates failed; it starts again")
+                self._deaf = True
                 self._ready.set()
                 self.stopping.wait(1)
-                self.publish(RESYNC)
+
+    def _hears(self) -> None:
+        """Let those wait no longer who wait for the listener; tell all pages when it missed something."""
+        self._ready.set()
+        if self._deaf:
+            self._deaf = False
+            self.publish(RESYNC)
 
     def _poll(self) -> None:
         with database.connection_context():
             last = Event.select(Event.id).order_by(Event.id.desc()).limit(1).scalar() or 0
-            self._ready.set()
+            self._hears()
             while not self.stopping.wait(POLL_SECONDS):
                 rows = (
                     Event.select(Event.id, User.key, Event.seq, Event.kind)
@@ -157,7 +166,7 @@ class Hub:
             parameters = {**conninfo.get_parameters(), "password": conninfo.password}
         with psycopg.connect(autocommit=True, **parameters) as connection:
             connection.execute(f"LISTEN {CHANNEL}")
-            self._ready.set()
+            self._hears()
             while not self.stopping.is_set():
                 for notice in connection.notifies(timeout=1):
                     key, seq, kind = notice.payload.split(" ", 2)
