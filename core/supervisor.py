@@ -94,6 +94,10 @@ class Supervisor:
             time.sleep(LOOK_SECONDS / 2)
         self._children.clear()
 
+    def end(self) -> None:
+        """Let `run` stop everything; asked a second time, it no longer waits for anybody."""
+        self._signals += 1
+
     def listen(self) -> None:
         """Stop on SIGINT, SIGTERM and SIGHUP."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -112,7 +116,7 @@ class Supervisor:
                 return
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._signals += 1
+        self.end()
 
     def _revive(self) -> str | None:
         """Start again what has died, after a pause that grows; returns the name of a program that never came

@@ -37,7 +37,7 @@ def run(demo: bool, host: str, port: int) -> None:
         raise click.ClickException(
             f"The demo workspace is for this machine only, and others can reach {host}. Leave --host out."
         )
-    with _listening(host, port) as listener:
+    with listening(host, port) as listener:
         url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         made = _complete(os.environ, url, demo)
         companions = _prepare(url)
@@ -45,7 +45,9 @@ def run(demo: bool, host: str, port: int) -> None:
         supervisor.listen()
         if made:
             supervisor.say(f"made a secret key for this folder: {made}")
-        supervisor.start([_web(listener), Program("worker", "core.cli", ["worker"]), *companions.programs])
+        supervisor.start(
+            [web_program(listener), Program("worker", "core.cli", ["worker"]), *companions.programs]
+        )
 
         def announce() -> None:
             supervisor.settled = True
@@ -65,7 +67,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listening(host: str, port: int) -> socket.socket:
     """Open the socket that the web process will serve.
 
     It stays open while that process is replaced, so that requests wait instead of being refused.
@@ -119,7 +121,8 @@ def _prepare(url: str) -> Companions:
     )
 
 
-def _web(listener: socket.socket) -> Program:
+def web_program(listener: socket.socket) -> Program:
+    """Return the web process, which serves `listener`."""
     number = listener.fileno()
     arguments = [
         "--config",
