@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
-from flask import Flask, url_for
+from flask import Flask, current_app, url_for
 from flask_admin import Admin
 from flask_wtf import CSRFProtect
+from markupsafe import Markup
 
 from admin import access, auth, headers, problems, words
 from admin.blueprint import panel
@@ -90,7 +91,12 @@ class Frame:
     @property
     def notice(self) -> str | None:
         """Return what stands on top of every screen."""
-        return _DEMO_NOTICE if parley().settings.demo else None
+        if not parley().settings.demo:
+            return None
+        if "demo.shop" not in current_app.view_functions:
+            return _DEMO_NOTICE
+        link = Markup('{} <a href="{}">Write as a visitor of the shop</a>')
+        return link.format(_DEMO_NOTICE, url_for("demo.shop"))
 
 
 def described(operator: Operator) -> dict[str, Any]:

@@ -432,6 +432,7 @@ def test_a_visitor_and_an_agent_talk_in_two_browsers(run: tuple[Running, Path], 
     visitor = browser.new_page(viewport={"width": 1280, "height": 800})
     visitor.goto(f"{running.url}/demo/shop")
     agent = sign_in(browser, run, "maya@example.com")
+    expect(agent.get_by_label("Notices").get_by_role("link")).to_have_attribute("href", "/demo/shop")
 
     chat = visitor.locator("parley-chat")
     chat.get_by_role("button", name=re.compile("chat", re.IGNORECASE)).first.click()

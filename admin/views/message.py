@@ -143,7 +143,8 @@ def _text(row: Mapping[str, Any], around: Around) -> Look:
 
 def _media(row: Mapping[str, Any], around: Around) -> Look:
     payload = row["payload"]
-    caption = _said(payload.get("caption")) or (_said(payload.get("url")) if row["author"] != "user" else "")
+    ours = () if row["author"] == "user" else (row["text"], _said(payload.get("url")))
+    caption = _said(payload.get("caption")) or "\n".join(filter(None, ours))
     about = {"name": _said(payload.get("filename")), "type": words.file_type(_said(payload.get("mime_type")))}
     return Look(row["kind"], caption, {**about, "size": None, "length": None})
 
