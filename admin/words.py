@@ -170,10 +170,10 @@ def ring(opened: datetime, closes: datetime, now: Now) -> dict[str, Any]:
 @lru_cache(maxsize=10_000)
 def initials(name: str) -> str:
     """Return what stands in an avatar: two initials, or one glyph where one writes a whole word."""
-    words = [word for word in name.split() if any(letter.isalnum() for letter in word)]
+    words = [word for word in name.split() if any(letter.isalpha() for letter in word)]
     if not words:
         return "?"
-    letters = [next(letter for letter in word if letter.isalnum()) for word in (words[0], words[-1])]
+    letters = [next(letter for letter in word if letter.isalpha()) for word in (words[0], words[-1])]
     if _is_ideographic(letters[0]):
         return letters[0]
     return letters[0].upper() if len(words) == 1 else "".join(letters).upper()
@@ -190,7 +190,7 @@ def first_name(name: str) -> str:
 
 def handler(kind: str, agent: str | None) -> dict[str, str]:
     """Return the pill that says who answers."""
-    labels = {"bot": "Bot", "waiting": "Waiting for a person"}
+    labels = {"bot": "Bot", "waiting": "Waiting"}
     return {"kind": kind, "label": labels.get(kind) or f"With {first_name(agent or 'an agent')}"}
 
 
@@ -204,6 +204,11 @@ def counted(number: int | str, one: str, many: str | None = None) -> str:
     """Return `1 message`, `18 messages`, `10,000+ users`."""
     shown = f"{number:,}" if isinstance(number, int) else number
     return f"{shown} {one if shown == '1' else many or one + 's'}"
+
+
+def upper_first(text: str) -> str:
+    """Return a sentence with a capital at its beginning, and the rest as it is."""
+    return text[:1].upper() + text[1:]
 
 
 def joined(names: Sequence[str]) -> str:

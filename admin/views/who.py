@@ -144,7 +144,7 @@ def _last(subject: Subject) -> dict[str, Any] | None:
     if at is None:
         return None
     when = words.ago(at, now)
-    said = f"{words.day_and_clock(at, now).capitalize()}."
+    said = f"{words.upper_first(words.day_and_clock(at, now))}."
     if current and current.reach.kind is ReachKind.FREE_FORM and current.reach.until:
         until = words.day_and_clock(current.reach.until, now)
         said += f" You can reply on {current.channel['label']} until {until}."
