@@ -140,6 +140,7 @@ def dialect_types() -> dict[str, str]:
             # Without AUTOINCREMENT SQLite gives a deleted row's id to the next one.
             "id_used_once": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT",
             "ref": "INTEGER",
+            "key": "TEXT",
             "moment": "INTEGER",
             "json": "TEXT",
             "blob": "BLOB",
@@ -149,6 +150,8 @@ def dialect_types() -> dict[str, str]:
         "id": "BIGSERIAL PRIMARY KEY",
         "id_used_once": "BIGSERIAL PRIMARY KEY",
         "ref": "BIGINT",
+        # By code points: in the order of a language no range holds just what begins with a text.
+        "key": 'TEXT COLLATE "C"',
         "moment": "TIMESTAMPTZ",
         "json": "JSONB",
         "blob": "BYTEA",

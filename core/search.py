@@ -1,5 +1,8 @@
 """Find users by name, phone, email or external id, as one types (A7)."""
 
+import unicodedata
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from peewee import BigIntegerField, Expression, TextField
@@ -37,15 +40,20 @@ def index(user_id: int) -> None:
         .order_by(IdentityAlias.id)
     )
     parts = [user.name, user.email, user.phone, *(value for (value,) in tuples(aliases))]
-    name_key = user.name.lower()[:LONGEST_QUERY] if user.name else None
+    name_key = folded(user.name or "")[:LONGEST_QUERY] or None
     if name_key != user.name_key:
         User.update(name_key=name_key).where(User.id == user_id).execute()
     UserSearch.remove(UserSearch.rowid == user_id)
     UserSearch.insert(
         rowid=user_id,
-        shown=masked_name(user.name).lower() if user.name else "",
-        personal="\n".join(part.lower() for part in parts if part),
+        shown=folded(masked_name(user.name or "")),
+        personal="\n".join(folded(part) for part in parts if part),
     ).execute()
+
+
+def folded(text: str) -> str:
+    """Return `text` as it is compared: in lower case, composed, on one line; accents stay."""
+    return " ".join(unicodedata.normalize("NFC", text.lower()).split())
 
 
 def matching(query: str, *, personal: bool) -> Any:
@@ -53,20 +61,31 @@ def matching(query: str, *, personal: bool) -> Any:
 
     `personal` says whether masked data may be searched; without it only what every role sees is.
     """
-    text = clean(query).strip().lower()[:LONGEST_QUERY]
+    text = folded(clean(query)[:LONGEST_QUERY])
     if not text:
         return None
-    if not any(character.isalpha() for character in text):
-        # +1 (555) 0100, 1-555-0100 and 15550100 are one number
-        text = "".join(character for character in text if character.isdigit()) or text
+    spellings = _spellings(text)
+    if len(spellings[0]) < _TRIGRAM:
+        return _beginning(spellings[0], personal)
     column = UserSearch.personal if personal else UserSearch.shown
-    if len(text) < _TRIGRAM:
-        return _beginning(text, personal)
+    wanted = [spelling for spelling in spellings if len(spelling) >= _TRIGRAM]
     if is_sqlite():
-        found = Expression(column, "MATCH", '"' + text.replace('"', '""') + '"')
+        phrases = " OR ".join('"' + spelling.replace('"', '""') + '"' for spelling in wanted)
+        found = Expression(column, "MATCH", phrases)
     else:
-        found = Expression(column, "LIKE", "%" + _literal(text) + "%")
+        likes = [Expression(column, "LIKE", "%" + _literal(spelling) + "%") for spelling in wanted]
+        found = reduce(or_, likes)
     return User.id.in_(UserSearch.select(UserSearch.rowid).where(found))
+
+
+def _spellings(text: str) -> list[str]:
+    """Return how what `text` means may be stored: +1 (555) 0100, 001-555-0100 and 15550100 are one number."""
+    if any(character.isalpha() for character in text):
+        return [text]
+    digits = "".join(str(int(character)) for character in text if character.isdecimal())
+    if not digits:
+        return [text]
+    return list(dict.fromkeys([digits, digits.lstrip("0") or digits, text]))
 
 
 def _beginning(text: str, personal: bool) -> Any:

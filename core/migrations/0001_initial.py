@@ -54,9 +54,9 @@ CREATE TABLE "user" (
     id {id},
     key TEXT NOT NULL UNIQUE,
     name TEXT,
-    name_key TEXT,
+    name_key {key},
     email TEXT,
-    phone TEXT,
+    phone {key},
     gender TEXT,
     language TEXT,
     country TEXT,
@@ -252,7 +252,7 @@ CREATE VIRTUAL TABLE user_search USING fts5 (shown, personal, tokenize = 'trigra
 SEARCH_POSTGRESQL = """
 CREATE TABLE user_search (
     rowid BIGINT NOT NULL PRIMARY KEY REFERENCES "user" (id),
-    shown TEXT NOT NULL,
+    shown TEXT COLLATE "C" NOT NULL,
     personal TEXT NOT NULL
 );
 """
