@@ -66,14 +66,14 @@ def prepare_app(app: Flask) -> None:
     """Add blueprints and extensions to `app`; called last, when channels and tables are there."""
 
 
-# ── A run: called once by `parley run`, inside an app context, before web and worker start ───────────────────────────────
+# ── A run: called once by `parley run`, inside an app context, before web and worker start
 
 
 @hookspec
 def prepare_run(url: str) -> Companions:
-    """Prepare a run that will be reached at `url`; return programs to keep alive beside web and worker, and lines to print.
+    """Prepare a run that will be reached at `url`.
 
-    All plugins are asked. One that raises ends the run before it begins.
+    Return programs to keep alive beside web and worker, and lines to print. All plugins are asked. One that raises ends the run before it begins.
     """
     raise NotImplementedError
 

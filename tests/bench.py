@@ -43,7 +43,7 @@ USERS = int(os.environ.get("BENCH_USERS", "100000"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "60"))
 WEBHOOKS = int(os.environ.get("BENCH_WEBHOOKS", "800"))
 PASSWORD = "a password for the benchmark"
-APP_SECRET = "an app secret for the benchmark"
+APP_SECRET = "0123456789abcdef0123456789abcdef"
 LONG, SHORT = 10_000, 50
 
 
@@ -162,7 +162,7 @@ BENCHMARKS: dict[str, Callable[[World], list[Measured]]] = {
 
 @contextmanager
 def world(engine: str) -> Iterator[World]:
-    """Fill a database with USERS people, one of them with a long conversation, and somebody who may see them."""
+    """Fill a database with USERS people, one of them with a long conversation, and an operator."""
     with tempfile.TemporaryDirectory(prefix="parley-bench-") as name:
         folder = Path(name)
         url = f"sqlite:///{folder}/parley.db" if engine == "sqlite" else postgres_url(durable=True)
@@ -189,9 +189,9 @@ def add_whatsapp() -> Deployment:
     config = {
         "phone_number_id": "1060",
         "waba_id": "2040",
-        "access_token": "t",
+        "access_token": "EAAbench",
         "app_secret": APP_SECRET,
-        "verify_token": "v",
+        "verify_token": "verify",
         "base_url": "http://127.0.0.1:9",
     }
     return add_deployment("whatsapp", "1060", "Support line", "+1 555 0100", config)
@@ -313,7 +313,8 @@ def record(filled: World, bodies: list[bytes]) -> dict[str, list[tuple[str, Any]
     original = database.obj.execute_sql
 
     def execute_sql(sql: str, params: Any = None, *rest: Any) -> Any:
-        statements.append((sql, params))
+        kept = [bytes(value) if isinstance(value, memoryview) else value for value in params or ()]
+        statements.append((sql, kept))
         return original(sql, params, *rest)
 
     def noted(name: str, sql: str) -> Callable[..., Any]:
