@@ -126,15 +126,20 @@ def page(
 ) -> Page:
     """Return the page beyond `place`, or the first: users by their last activity, then those who never wrote.
 
-    `condition` is an expression over User; None lists everyone. `newer` walks towards the beginning.
+    `condition` is an expression over User; None lists everyone. `newer` walks towards the beginning. Where
+    there is nobody beyond `place` any more, or it is no place, this is the first page.
     """
     start = None if place is None else _locate(place, order)
+    newer = newer and start is not None
     if condition is None:
-        return _walked(None, order, start, newer, limit, total())
-    hits = _hits(condition, order)
-    if len(hits) > COUNTED:
-        return _walked(condition, order, start, newer, limit, Count(COUNTED, "at least"))
-    return _sliced(hits, order, start, newer, limit)
+        found = _walked(None, order, start, newer, limit, total())
+    elif len(hits := _hits(condition, order)) > COUNTED:
+        found = _walked(condition, order, start, newer, limit, Count(COUNTED, "at least"))
+    else:
+        found = _sliced(hits, order, start, newer, limit)
+    if start is None or found.rows:
+        return found
+    return page(condition, order=order, limit=limit)
 
 
 def total() -> Count:
