@@ -221,7 +221,11 @@ def joined(names: Sequence[str]) -> str:
 
 def country(code: str) -> str:
     """Return the name of a country; a code that is not known stays as it is."""
-    return _countries().get(code.upper(), code)
+    return _COMMONLY.get(code.upper()) or _countries().get(code.upper(), code)
+
+
+_COMMONLY = {"GB": "United Kingdom", "KR": "South Korea", "KP": "North Korea"}
+"""Where the list of the time zone database has another name than people use."""
 
 
 @cache

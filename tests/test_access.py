@@ -13,7 +13,7 @@ from fake_channel import deploy, says, user_of
 from panel import EVERY_ROLE, Desk, employ, words
 from visitors import deploy as put_widget
 
-PLUGINS = ("fake_channel", *SHIPPED)
+PLUGINS = ("fake_channel", *SHIPPED, "plugins.demo")
 
 READS = {"admin", "builder", "agent", "auditor"}
 CHATS = {"admin", "agent"}
@@ -44,6 +44,7 @@ SECRETS = (
     "visitor-alias-of-asha",
     "order=4711",
     "203.0.113.77",
+    "click-7f3a",
     "5550142",
     "known-before-as",
 )
@@ -54,7 +55,11 @@ SECRETS = (
 def asha(app: Flask, clock: HeldClock) -> User:
     """A user of whom much is known, on a channel with footprints."""
     widget = put_widget("shop")
-    footprint = {"page": "https://shop.example.com/desks?order=4711", "ip": "203.0.113.77"}
+    footprint = {
+        "page": "https://shop.example.com/desks?order=4711",
+        "ip": "203.0.113.77",
+        "gclid": "click-7f3a9b2c",
+    }
     card = {
         "name": "Uncle",
         "phones": [{"number": "+1 555 5550142"}],

@@ -62,7 +62,7 @@ class Person:
     def avatar(self) -> dict[str, Any]:
         """Return the avatar; someone whom nothing names gets an outline."""
         return {
-            "initials": words.initials(self.name),
+            "initials": words.initials(self.name)[: None if self.is_named else 1],
             "tone": crc32(self.key.encode()) % 7,
             "anonymous": not self.is_named,
         }

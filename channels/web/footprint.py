@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from zoneinfo import ZoneInfo
 
 import ua_parser
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, JsonValue
 
 LONGEST_URL = 2048
 TAGS = (
@@ -32,6 +32,9 @@ _SECRET = re.compile(
 _LANGUAGE = re.compile(r"([A-Za-z]{2,3})(-[A-Za-z0-9]{1,8})*")
 
 
+_PERSONAL: dict[str, JsonValue] = {"personal": True}  # the panel masks it for roles that see no personal data
+
+
 class WebFootprint(BaseModel):
     """What a widget may know of where a visitor came from."""
 
@@ -45,16 +48,16 @@ class WebFootprint(BaseModel):
     utm_campaign: str = Field("", title="UTM campaign")
     utm_term: str = Field("", title="UTM term")
     utm_content: str = Field("", title="UTM content")
-    gclid: str = Field("", title="Google click id")
-    fbclid: str = Field("", title="Meta click id")
-    msclkid: str = Field("", title="Microsoft click id")
+    gclid: str = Field("", title="Google click id", json_schema_extra=_PERSONAL)
+    fbclid: str = Field("", title="Meta click id", json_schema_extra=_PERSONAL)
+    msclkid: str = Field("", title="Microsoft click id", json_schema_extra=_PERSONAL)
     language: str = Field("", title="Browser language")
     timezone: str = Field("", title="Time zone")
     device: str = Field("", title="Device")
     system: str = Field("", title="System")
     browser: str = Field("", title="Browser")
     screen: str = Field("", title="Screen")
-    ip: str = Field("", title="IP address")
+    ip: str = Field("", title="IP address", json_schema_extra=_PERSONAL)
 
 
 def of_page(page: Mapping[str, str], language: str, timezone: str) -> dict[str, str]:

@@ -146,7 +146,7 @@ class WhatsApp(Channel):
         body: str = Field("", title="Text of the ad")
         source_url: str = Field("", title="Link")
         source_id: str = Field("", title="Ad or post id")
-        ctwa_clid: str = Field("", title="Click id")
+        ctwa_clid: str = Field("", title="Click id", json_schema_extra={"personal": True})
         media_type: str = Field("", title="Media")
         media_url: str = Field("", title="Media link")
         welcome: str = Field("", title="Greeting of the ad")
