@@ -20,6 +20,7 @@ from typing import Any
 
 import click
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from click.testing import CliRunner
 from flask import Flask
 from peewee import fn
@@ -487,6 +488,23 @@ def test_whatsapp_is_played_and_tells_how_far_a_message_came(
     message = agent.locator("article", has_text="Your desk is on its way.")
     expect(message).to_contain_text(re.compile(r"Read"), timeout=15_000)
     agent.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_nothing_on_the_shop(
+    run: tuple[Running, Path], browser: Browser, theme: str, width: int
+) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 844}, color_scheme=theme)
+    complaints: list[str] = []
+    page.on("console", lambda said: said.type == "error" and complaints.append(said.text))
+    page.goto(f"{run[0].url}/demo/shop")
+    expect(page.locator("parley-chat").get_by_role("button").first).to_be_visible()
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert complaints == []
+    page.close()
 
 
 def test_a_later_start_keeps_what_is_there(run: tuple[Running, Path], tmp_path: Path) -> None:

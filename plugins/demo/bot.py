@@ -1,7 +1,6 @@
 """The tiny bot of the demo, in Rasa's REST dialect: `python -m plugins.demo.bot --port 5005`.
 
-It knows a made-up shop, finds out what is meant by words, and says when it does not know. Standard library
-alone.
+It knows a made-up shop, finds out what is meant by words, and says when it does not know.
 """
 
 import argparse
@@ -9,11 +8,14 @@ import json
 import re
 import threading
 from collections import OrderedDict
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from zlib import crc32
 
-from plugins.demo.phrases import LANGUAGES, say
+from core import clock
+from plugins.demo.people import LOCALES
+from plugins.demo.phrases import LANGUAGES, say, written
 
 PATH = "/webhooks/rest/webhook"
 LARGEST_QUESTION = 200_000
@@ -89,6 +91,9 @@ _LATIN = {
 }
 
 
+_CITIES = {locale.language: locale.city for locale in LOCALES if locale.language != "en"}
+
+
 class Bot:
     """What the bot knows of those who write to it: their language, and nothing else."""
 
@@ -119,9 +124,18 @@ class Bot:
         match meaning:
             case "order":
                 number = f"LO-{20100 + crc32(sender.encode()) % 900}"
-                return [{"text": say(language, "b_order", order=number, day="28.11.")}]
+                return [
+                    {
+                        "text": say(
+                            language,
+                            "b_order",
+                            order=number,
+                            day=written(clock.now() + timedelta(days=3), language),
+                        )
+                    }
+                ]
             case "stock":
-                city = {"en": "your door"}.get(language, "Lumen & Oak")
+                city = _CITIES.get(language, "your door")
                 return [
                     {"text": "Walnut desk 140 · € 489.00", "image": f"{self._shop}static/desk.svg"},
                     {

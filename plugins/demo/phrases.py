@@ -1,5 +1,7 @@
 """What people, the bot and agents of the furniture shop say, in the languages of the demo."""
 
+from datetime import datetime
+
 # u_: a user, b_: the bot, a_: an agent. {name}, {order}, {product}, {city} and {day} are filled in.
 TEXTS: dict[str, dict[str, str]] = {
     "en": {
@@ -396,6 +398,19 @@ TEXTS: dict[str, dict[str, str]] = {
 }
 
 LANGUAGES = tuple(TEXTS)
+
+
+def written(day: datetime, language: str) -> str:
+    """Return a day as it stands in a sentence."""
+    if language == "en":
+        return f"on {day.day} {day:%B}"
+    if language in ("ja", "zh"):
+        return f"{day.month}月{day.day}日"
+    if language == "ko":
+        return f"{day.month}월 {day.day}일"
+    return (
+        f"{day.day}/{day.month}" if language in ("fr", "es", "pt", "it", "el") else f"{day.day}.{day.month}"
+    )
 
 
 def say(language: str, key: str, **values: str) -> str:

@@ -3,12 +3,13 @@ see once.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from core.channel import Delivery
 from core.models import Operator
 from plugins.demo.draft import Scene
+from plugins.demo.phrases import written
 from plugins.demo.whatsapp_provider.examine import TEMPLATES
 
 PRODUCTS = (
@@ -328,16 +329,4 @@ def _order(scene: Scene) -> str:
 
 def _day(scene: Scene) -> str:
     day = scene.end + timedelta(days=scene.source.randint(2, 6))
-    return _written(day, scene.draft.language)
-
-
-def _written(day: datetime, language: str) -> str:
-    if language == "en":
-        return f"on {day.day} {day:%B}"
-    if language in ("ja", "zh"):
-        return f"{day.month}月{day.day}日"
-    if language == "ko":
-        return f"{day.month}월 {day.day}일"
-    return (
-        f"{day.day}/{day.month}" if language in ("fr", "es", "pt", "it", "el") else f"{day.day}.{day.month}"
-    )
+    return written(day, scene.draft.language)
