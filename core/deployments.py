@@ -25,7 +25,7 @@ class UnknownDeployment(Exception):
 
 
 def deployment_called(name: str) -> Deployment:
-    """Return the deployment whose key or label is `name`; raises UnknownDeployment, naming those there are."""
+    """Return the deployment whose key or label is `name`; raises UnknownDeployment, naming all."""
     found = list(Deployment.select().where((Deployment.key == name) | (Deployment.label == name)))
     if len(found) == 1:
         deployment: Deployment = found[0]

@@ -78,8 +78,8 @@ def release(
     """Give the user back to the bot, with an optional last message (C2).
 
     The message goes to `identity_id`, or to the identity that wrote last. `anyone` lets someone release
-    another agent's chat. Raises NotYours, Refused when the gate does not let the last message pass, and BadMessage;
-    nothing has changed then.
+    another agent's chat. Raises NotYours, Refused when the gate does not let the last message pass, and
+    BadMessage; nothing has changed then.
     """
     with database.atomic():
         user = conversation.lock_user(user_id)

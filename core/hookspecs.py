@@ -73,7 +73,8 @@ def prepare_app(app: Flask) -> None:
 def prepare_run(url: str) -> Companions:
     """Prepare a run that will be reached at `url`.
 
-    Return programs to keep alive beside web and worker, and lines to print. All plugins are asked. One that raises ends the run before it begins.
+    Return programs to keep alive beside web and worker, and lines to print. All plugins are
+    asked. One that raises ends the run before it begins.
     """
     raise NotImplementedError
 
