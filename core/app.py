@@ -13,7 +13,7 @@ from core.db import connect, database, migrate
 from core.live import Hub
 from core.manager import PluginManager
 from core.secrets import Keys
-from core.settings import Settings, load_settings
+from core.settings import Settings, SettingsError, load_settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _OPENED = "parley.opened"
@@ -63,7 +63,10 @@ def _load_plugins(app: Flask) -> None:
 
 def _open_database(app: Flask) -> None:
     parts: Parley = app.extensions[EXTENSION]
-    connect(parts.settings.database_url, parts.settings.database_connections)
+    try:
+        connect(parts.settings.database_url, parts.settings.database_connections)
+    except ValueError as error:
+        raise SettingsError(f"PARLEY_DATABASE_URL: {error}") from None
     migrate([("core", MIGRATIONS), *parts.manager.migrations()])
 
     @app.before_request

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from peewee import Database, DatabaseProxy, Field, SqliteDatabase
 from playhouse.migrations import Runner
 from playhouse.pool import PooledPostgresqlDatabase, PooledSqliteDatabase
+from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 log = logging.getLogger(__name__)
@@ -77,14 +78,19 @@ def connect(url: str, max_connections: int = 20) -> Database:
             lock_type="IMMEDIATE",  # a transaction that would write waits at its start, never fails half-way
         )
     elif parts.scheme in ("postgresql", "postgres"):
-        parameters = conninfo_to_dict(url)
+        try:
+            parameters = conninfo_to_dict(url)
+        except ProgrammingError:  # its text repeats the URL, with the password
+            raise ValueError("The database URL cannot be read. Write postgresql://user@host/name.") from None
+        options = f"{parameters.pop('options', '')} -c timezone=UTC"
         opened = PooledPostgresqlDatabase(
             parameters.pop("dbname", "parley"),
             prefer_psycopg3=True,
             max_connections=max_connections,
             timeout=30,
             stale_timeout=300,
-            **{**parameters, "options": "-c timezone=UTC"},
+            options=options,
+            **parameters,
         )
     else:
         raise ValueError(f"No database engine for {parts.scheme!r}; use sqlite:/// or postgresql://.")

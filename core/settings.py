@@ -20,20 +20,24 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PARLEY_", extra="ignore")
 
-    database_url: str = Field("sqlite:///var/parley.db", description="sqlite:///path or postgresql://...")
+    database_url: str = Field(
+        "sqlite:///var/parley.db", description="sqlite:///path or postgresql://...", repr=False
+    )
     secret_key: SecretStr = Field(description="At least 32 characters. All other keys are derived from it.")
     public_url: str = Field("http://127.0.0.1:8000", description="Where providers and visitors reach Parley.")
     data_dir: Path = Field(Path("var"), description="Folder for files that Parley keeps.")
     plugins: Annotated[tuple[str, ...], NoDecode] = Field(SHIPPED, description="Modules to load, in order.")
     organisation: str = Field("Parley", description="Whose users these are; shown in the panel.")
     demo: bool = Field(False, description="Serve the demo workspace, to this machine only.")
-    max_body: int = Field(3_000_000, description="Largest request body accepted, in bytes.")
-    trusted_proxies: int = Field(0, description="How many proxies in front of Parley set X-Forwarded-*.")
-    database_connections: int = Field(20, description="Most PostgreSQL connections of one process.")
-    claim_minutes: int = Field(
-        30, description="A claimed chat without a message returns after this time (C2)."
+    max_body: int = Field(3_000_000, ge=1, description="Largest request body accepted, in bytes.")
+    trusted_proxies: int = Field(
+        0, ge=0, description="How many proxies in front of Parley set X-Forwarded-*."
     )
-    worker_threads: int = Field(8, description="Jobs that one worker runs side by side.")
+    database_connections: int = Field(20, ge=2, description="Most PostgreSQL connections of one process.")
+    claim_minutes: int = Field(
+        30, ge=1, description="A claimed chat without a message returns after this time (C2)."
+    )
+    worker_threads: int = Field(8, ge=1, description="Jobs that one worker runs side by side.")
 
     @property
     def modules(self) -> tuple[str, ...]:
