@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -63,6 +64,9 @@ class PluginManager:
         """
         for module in modules:
             name = plugin_name(module)
+            if name in self.names:
+                self._refuse(name, "there is a plugin of this name already.")
+                continue
             try:
                 plugin = importlib.import_module(module)
             except Exception as error:  # whatever a third party's module does at import
@@ -75,7 +79,7 @@ class PluginManager:
                 continue
             try:
                 self._pluggy.register(plugin, name)
-            except (pluggy.PluginValidationError, ValueError) as error:
+            except pluggy.PluginValidationError as error:
                 self._refuse(name, f"{error}.")
         self._pluggy.check_pending()
         self._collect()
@@ -147,13 +151,24 @@ class PluginManager:
         return [(found.plugin_name, caller(found)) for found in getattr(self.hook, hook).get_hookimpls()]
 
     def _ask(self, hook: str) -> list[tuple[str, Any]]:
-        return [(name, function({})) for name, function in self._implementations(hook)]
+        answers = []
+        for name, function in self._implementations(hook):
+            try:
+                answers.append((name, function({})))
+            except Exception as error:
+                raise PluginError(
+                    f"The plugin {name} failed in {hook}: {type(error).__name__}: {error}. "
+                    "Mend it, or take it out of PARLEY_PLUGINS."
+                ) from error
+        return answers
 
     def _unknown_hook(self, plugin: ModuleType) -> str | None:
-        for attribute in dir(plugin):
-            marked = getattr(getattr(plugin, attribute, None), f"{hookspecs.PROJECT}_impl", None)
-            if marked is not None and not hasattr(hookspecs, attribute):
-                return attribute
+        functions = inspect.getmembers(plugin, inspect.isroutine)  # not what stands in for something else
+        for attribute, function in functions:
+            marked = getattr(function, f"{hookspecs.PROJECT}_impl", None)
+            hook = marked and (marked["specname"] or attribute)
+            if hook is not None and not hasattr(hookspecs, hook):
+                return str(hook)
         return None
 
     def _refuse(self, name: str, reason: str) -> None:
