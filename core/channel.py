@@ -110,7 +110,7 @@ class Reach:
             case ReachKind.FREE_FORM:
                 return True
             case ReachKind.HUMAN_ONLY:
-                return author.kind is AuthorKind.AGENT or message.template is not None
+                return author.kind is AuthorKind.AGENT
             case ReachKind.TEMPLATE_ONLY:
                 return message.template is not None
             case _:

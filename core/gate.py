@@ -15,8 +15,9 @@ log = logging.getLogger(__name__)
 
 
 def gate(identity: Identity, message: Outbound, author: Author, now: datetime) -> Reach:
-    """Ask the channel's rule, the deployment, and every plugin; the strictest answer stands.
+    """Ask the channel's rule, the deployment, and every plugin.
 
+    The strictest answer stands: of those that do not allow this message, or of all where each allows it.
     The same question is asked by the page, when a message is queued, and again at the moment of delivery (C3,
     C4).
     """
@@ -50,7 +51,9 @@ def gate(identity: Identity, message: Outbound, author: Author, now: datetime) -
             )
         )
     within = database.savepoint if database.in_transaction() else nullcontext
-    return strictest([*answers, *parley().manager.refusals(identity, message, author, now, within=within)])
+    answers += parley().manager.refusals(identity, message, author, now, within=within)
+    against = [answer for answer in answers if not answer.allows(message, author)]
+    return strictest(against or answers)
 
 
 def probe(identity: Identity, operator_id: int | None, now: datetime) -> Reach:

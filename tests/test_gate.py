@@ -243,6 +243,17 @@ def test_every_plugin_is_asked_and_the_strictest_stands(app, clock, monkeypatch)
     assert heard == [(arrived.identity_id, "hi", AuthorKind.AGENT, clock.now())] * 3
 
 
+def test_two_answers_that_differ_in_whom_they_let_through_let_through_whom_both_do(app, clock, monkeypatch):
+    """People only, and templates only: a template of a bot is not what both allow."""
+    arrived = says(deploy())
+    clock.advance(hours=24)
+    monkeypatch.setattr(fake_plugin, "asked", lambda *given: reach(ReachKind.HUMAN_ONLY, "It is night."))
+    assert not ask(arrived, clock.now(), BOT, TEMPLATE).allows(TEMPLATE, BOT)
+    assert ask(arrived, clock.now(), CAMPAIGN, TEMPLATE).sentence == "It is night."
+    assert ask(arrived, clock.now(), AGENT, TEMPLATE).allows(TEMPLATE, AGENT)
+    assert ask(arrived, clock.now(), AGENT, TEXT).kind is ReachKind.TEMPLATE_ONLY
+
+
 def test_no_plugin_can_allow_what_the_channel_refuses(app, clock, monkeypatch):
     arrived = says(deploy())
     monkeypatch.setattr(fake_plugin, "asked", lambda *given: reach(ReachKind.FREE_FORM))
