@@ -28,6 +28,7 @@ class Login(Table):
     id = BigAutoField()
     key = TextField(unique=True)
     operator = ForeignKeyField(Operator, backref="+")
+    operator_id: int
     epoch = BigIntegerField()
     started = MomentField()
     seen = MomentField()
@@ -58,10 +59,12 @@ def begin(operator: Operator) -> str:
 
 def find(key: str, *, active: bool) -> Login | None:
     """Return the login called `key` with its operator, if it holds; `active` keeps it from idling out."""
-    login: Login | None = Login.select(Login, Operator).join(Operator).where(Login.key == key).get_or_none()
+    login = Login.find(key=key)
+    operator = Operator.find(id=login.operator_id) if login else None
     now = clock.now()
-    if login is None or not _holds(login, now):
+    if login is None or operator is None or not _holds(login, operator, now):
         return None
+    login.operator = operator
     if active and now - login.seen >= REFRESHED:
         Login.update(seen=now).where(Login.id == login.id).execute()
     return login
@@ -78,8 +81,7 @@ def end_all(operator: Operator) -> None:
     Login.remove(Login.operator == operator.id)
 
 
-def _holds(login: Login, now: datetime) -> bool:
-    operator = login.operator
+def _holds(login: Login, operator: Operator, now: datetime) -> bool:
     return bool(
         operator.active
         and operator.login_epoch == login.epoch

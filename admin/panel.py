@@ -1,10 +1,10 @@
 """Put the panel together: login, guard, headers, Flask-Admin with its screens, what every template knows."""
 
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from zlib import crc32
 
-from flask import Flask, current_app, url_for
+from flask import Flask, current_app, request, url_for
 from flask_admin import Admin
 from flask_wtf import CSRFProtect
 from markupsafe import Markup
@@ -46,6 +46,8 @@ def _protect_forms(app: Flask) -> None:
 
 def _screens(app: Flask) -> None:
     app.jinja_env.globals["drawn_row"] = Drawn(app.jinja_env, "parley/_audience_row.html")
+    app.jinja_env.globals["drawn_loading"] = Drawn(app.jinja_env, "parley/_audience_loading.html")
+    app.jinja_env.globals["panel_file"] = panel_file
     admin = Admin(app, name="Parley", url="/", index_view=Home(url="/"))
     admin.add_view(
         AudienceView(
@@ -63,7 +65,11 @@ def _in_every_template() -> dict[str, Any]:
     return {"panel": Frame(), "admin_csp_nonce_attribute": ""}
 
 
-@dataclass(frozen=True)
+def panel_file(name: str) -> str:
+    """Return the address of a file in admin/static."""
+    return f"{request.script_root}{panel.static_url_path}/{name}"
+
+
 class Frame:
     """What stands around every screen (see parley/skeleton.html); read only when a template uses it."""
 
@@ -77,7 +83,7 @@ class Frame:
         """Return the server's moment, so that countdowns follow the server's clock."""
         return clock.now().isoformat()
 
-    @property
+    @cached_property
     def operator(self) -> dict[str, Any] | None:
         """Return who is signed in."""
         signed_in = access.current_operator()

@@ -229,13 +229,12 @@ def test_the_pager_says_which_dates_the_page_holds(
     assert f"{day.day} {day:%b} {day.year}" in words(desk.get("/audience/"))
 
 
-def test_a_page_from_which_everybody_moved_away_says_so(
+def test_a_page_from_which_everybody_moved_away_is_the_first_one(
     app: Flask, fake: Deployment, desk: Desk, clock: HeldClock
 ) -> None:
     crowd(fake, clock, 2)
     page = desk.get("/audience/", query_string={"older": "1.1"})
-    assert names(page.text) == []
-    assert page.status_code == 200
+    assert names(page.text) == ["User 002", "User 001"]
 
 
 @pytest.mark.parametrize("name", audience.SORTED_BY)
@@ -432,10 +431,10 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(
     desk.get("/audience/")
     with counted_queries() as many:
         desk.get("/audience/")
-    assert len(many) <= 7, many
+    assert len(many) <= 9, many
     with counted_queries() as searched:
         desk.get("/audience/?search=user")
-    assert len(searched) <= 7, searched
+    assert len(searched) <= 9, searched
 
 
 def test_an_echo_of_somebody_new_is_no_import(

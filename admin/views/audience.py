@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Response, abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
@@ -18,6 +19,7 @@ from admin.views import live, shown
 from admin.views.base import ReadOnlyView
 from admin.views.profile import ProfilePages
 from core import audience, search
+from core.channel import Channel
 from core.cursor import Cursor
 from core.models import Deployment, read_setting, write_setting
 
@@ -33,6 +35,8 @@ COLUMNS: Mapping[str, str] = {
     "language": "Language",
     "created": "Created",
 }
+_PLACES = "SELECT * FROM deployment"  # as text, it need not be generated for every page
+
 SHOWN_AT_FIRST = ("name", "window", "last_message", "last_seen", "handler", "country")
 
 
@@ -99,7 +103,7 @@ class AudienceView(ProfilePages, ReadOnlyView):
             return None, []
         args["count_text"] = words.counted(str(found.count), "user")
         args["pager"] = self._pager(found)
-        return None, _rows(found.rows, shown.now())
+        return None, _rows(found.rows, shown.now(), {name for name, _ in args["list_columns"]})
 
     def render(self, template: str, **arguments: Any) -> Any:
         """Render the whole page or only its rows; a list that could not be read is no success."""
@@ -126,14 +130,14 @@ class AudienceView(ProfilePages, ReadOnlyView):
         )
 
     def _get_list_url(self, view_args: ViewArgs) -> str:
-        sort = list(COLUMNS)[view_args.sort] if view_args.sort is not None else None
-        url: str = self.get_url(
-            ".index_view",
-            search=view_args.search,
-            sort=sort,
-            desc=1 if sort and view_args.sort_desc else None,
-        )
-        return url
+        asked = {}
+        if view_args.search:
+            asked["search"] = view_args.search
+        if view_args.sort is not None:
+            asked["sort"] = list(COLUMNS)[view_args.sort]
+            asked |= {"desc": "1"} if view_args.sort_desc else {}
+        here = url_for(".index_view")
+        return f"{here}?{urlencode(asked)}" if asked else here
 
     def _around(self) -> dict[str, Any]:
         """Return what stands around the rows."""
@@ -218,15 +222,21 @@ def _columns_setting() -> str:
     return f"audience.columns:{access.operator().id}"
 
 
-def _rows(found: Sequence[Mapping[str, Any]], now: words.Now) -> list[dict[str, Any]]:
-    deployments = {row.id: row for row in Deployment.select()}
+def _rows(found: Sequence[Mapping[str, Any]], now: words.Now, columns: set[str]) -> list[dict[str, Any]]:
+    places = {row.id: (shown.channel(row.channel), shown.serving(row)) for row in Deployment.raw(_PLACES)}
     here = url_for(".index_view")
-    return [_row(row, deployments.get(row["deployment_id"]), here, now) for row in found]
+    drawn = [_row(row, places.get(row["deployment_id"]), here, now) for row in found]
+    if "created" in columns:
+        for row, source in zip(drawn, found, strict=True):
+            row["created"] = words.moment(source["created"], now)
+    return drawn
 
 
-def _row(row: Mapping[str, Any], deployment: Deployment | None, here: str, now: words.Now) -> dict[str, Any]:
+def _row(
+    row: Mapping[str, Any], place: tuple[dict[str, str], Channel | None] | None, here: str, now: words.Now
+) -> dict[str, Any]:
     who = shown.person(row["key"], row["name"] or row["profile_name"], row["phone"], row["email"])
-    reach = shown.rule_says(shown.serving(deployment), SimpleNamespace(**row), now) if deployment else None
+    reach = shown.rule_says(place[1], SimpleNamespace(**row), now) if place else None
     country, language = row["country"], row["language"]
     return {
         "key": row["key"],
@@ -234,14 +244,13 @@ def _row(row: Mapping[str, Any], deployment: Deployment | None, here: str, now: 
         "name": who.name,
         "contact": who.contact,
         "avatar": who.avatar,
-        "channel": shown.channel(deployment.channel) if deployment else None,
+        "channel": place[0] if place else None,
         "window": words.window(reach, now),
         "last": _last(row),
         "seen": words.moment(row["last_seen"], now) if row["last_seen"] else None,
         "handler": words.handler(row["handler"], row["agent_name"]),
         "country": words.country(country) if country else None,
         "language": words.language(language) if language else None,
-        "created": words.moment(row["created"], now),
         "imported": row["last_seen"] is None and row["last_message_at"] is None,
     }
 

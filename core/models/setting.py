@@ -16,7 +16,7 @@ class Setting(Table):
 
 def read_setting(key: str, default: Any = None) -> Any:
     """Return the value stored under `key`, or `default`."""
-    row = Setting.get_or_none(Setting.key == key)
+    row = Setting.find(key=key)
     return default if row is None else row.value
 
 
