@@ -15,9 +15,12 @@ from core.clock import HeldClock
 from core.db import database
 from core.settings import SHIPPED, Settings
 from core.worker import Worker
-from servers import chromium_options, drop_postgres, postgres_url
+from servers import chromium_options, drop_postgres, empty_postgres, postgres_url
 
 SECRET_KEY = "a secret key for the tests, long enough"
+
+_spare: list[str] = []
+"""Databases that a test is done with, emptied for the next."""
 
 
 def settings_for(url: str, folder: Path, **overrides: Any) -> Settings:
@@ -63,9 +66,12 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "parley.db")
         yield f"sqlite:///{tmp_path}/parley.db"
         return
-    url = postgres_url(prepare)
+    url = _spare.pop() if _spare else postgres_url(prepare)
     yield url
-    drop_postgres(url)
+    if empty_postgres(url):
+        _spare.append(url)
+    else:
+        drop_postgres(url)
 
 
 @pytest.fixture

@@ -41,6 +41,7 @@ FAST = (
 COMMON = ("listen_addresses=", "max_connections=200", "timezone=UTC", "log_min_messages=warning")
 
 _held: dict[Path, int] = {}
+_tables: list[str] = []
 
 
 def postgres_url(prepare: Callable[[str], object] | None = None, *, durable: bool = False) -> str:
@@ -75,6 +76,43 @@ def drop_postgres(url: str) -> None:
     name = str(conninfo_to_dict(url)["dbname"])
     with psycopg.connect(make_conninfo(url, dbname="postgres"), autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def empty_postgres(url: str) -> bool:
+    """Take every row out of a database, as if it were a fresh copy, which takes twenty times as long.
+
+    Whoever is still connected is cut off. Returns whether that was possible: a test that made tables of its
+    own, or that still holds rows, leaves a database that only `drop_postgres` helps. Tables of migrations
+    keep their rows.
+    """
+    tables = """SELECT tablename FROM pg_tables WHERE schemaname = 'public'
+        AND tablename NOT LIKE '%migration' ORDER BY 1"""
+    with psycopg.connect(url, autocommit=True) as connection:
+        names = [name for (name,) in connection.execute(tables)]
+        _tables.extend(() if _tables else names)  # the first database says which there are
+        if names != _tables:
+            return False
+        connection.execute("SET lock_timeout = '5s'")
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        try:
+            with connection.transaction():
+                connection.execute("SET LOCAL session_replication_role = replica")  # in whatever order
+                for name in names:
+                    connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(name)))
+                connection.execute(
+                    "SELECT setval(format('%I', sequencename)::regclass, 1, false) FROM pg_sequences "
+                    "WHERE sequencename NOT LIKE '%migration_id_seq'"
+                )
+                connection.execute(
+                    "UPDATE pg_class SET reltuples = -1 "
+                    "WHERE relnamespace = 'public'::regnamespace AND reltuples > 0"
+                )
+        except psycopg.OperationalError:
+            return False
+    return True
 
 
 def chromium_path() -> str:
