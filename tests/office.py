@@ -75,6 +75,11 @@ def flaws(page: Page) -> list[str]:
     found = []
     for theme in ("light", "dark"):
         page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
+        # Colours on their way from one to another, or greyed while a list loads, are nobody's to read.
+        page.wait_for_function(
+            "() => !document.querySelector('[aria-busy=true]')"
+            " && document.getAnimations().every(one => one.playState !== 'running')"
+        )
         result = Axe().run(page)
         for violation in result.response["violations"]:
             nodes = "; ".join(node["html"][:160] for node in violation["nodes"][:3])

@@ -411,6 +411,7 @@ def test_axe_finds_nothing_on_a_profile_in_any_state(
     look(page, "start")
     User.update(handler=Handler.WAITING).execute()
     look(page, "start")
+    page.context.close()  # its login ends with the day, and the browser would note that it was refused
     clock.advance(hours=25)
     page = office.page(maya, **size)
     look(page, "blocked")
