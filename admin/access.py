@@ -17,7 +17,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from core import masks, phones
-from core.context import EXTENSION
+from core.context import EXTENSION, parley
 from core.models import Operator, Role, User, UserState
 
 log = logging.getLogger(__name__)
@@ -212,12 +212,17 @@ def _marked(decision: Decision) -> Callable[[View], View]:
 
 def wants_page() -> bool:
     """Say whether the answer is shown as a page of its own, and not taken in by a script."""
-    if request.headers.get("X-Parley-Parts"):
+    if request.headers.get("X-Parley-Parts") or _is_for_programs(request.path):
         return False
     return (
         request.accept_mimetypes.best_match(["text/html", "text/event-stream", "application/json"])
         == "text/html"
     )
+
+
+def _is_for_programs(path: str) -> bool:
+    """Say whether providers and widgets call here, even where address or method is not one of ours."""
+    return path.split("/")[1] in {"webhooks", *parley().manager.channels}
 
 
 def _sign_in_first() -> ResponseReturnValue:

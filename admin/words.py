@@ -49,6 +49,13 @@ def ago(at: datetime, now: Now) -> str:
     return date(at, now)
 
 
+def ago_changes(at: datetime, now: Now) -> datetime:
+    """Return when `ago` says something else about `at`."""
+    passed = max(now.at - at, timedelta())
+    step = MINUTE if passed < HOUR else HOUR if passed < DAY else DAY
+    return at + (passed // step + 1) * step
+
+
 def date(at: datetime, now: Now) -> str:
     """Return `14 Nov`, with the year when it is another one."""
     local = at.astimezone(now.zone)
@@ -77,8 +84,11 @@ def clock(at: datetime, now: Now) -> str:
 
 
 def day(at: datetime, now: Now) -> str:
-    """Return `Sunday, 22 November`, with the year when it is another one."""
+    """Return `Today`, `Yesterday`, or `Sunday, 22 November`, with the year when it is another one."""
     local = at.astimezone(now.zone)
+    passed = (now.at.astimezone(now.zone).date() - local.date()).days
+    if passed in (0, 1):
+        return ("Today", "Yesterday")[passed]
     year = "" if local.year == now.at.astimezone(now.zone).year else f" {local.year}"
     return f"{_DAYS[local.weekday()]}, {local.day} {_MONTHS[local.month - 1]}{year}"
 
@@ -148,6 +158,13 @@ def window(reach: Reach | None, now: Now) -> dict[str, Any]:
         "text": f"Open · {left(remaining)} left",
         "closes_at": reach.until.isoformat(),
     }
+
+
+def window_changes(reach: Reach | None, now: Now) -> datetime | None:
+    """Return when `window` says something else of the same answer; None where no clock changes it."""
+    if reach is None or reach.until is None:
+        return None
+    return reach.until - (reach.until - now.at) // MINUTE * MINUTE
 
 
 def ring(opened: datetime, closes: datetime, now: Now) -> dict[str, Any]:

@@ -182,7 +182,7 @@ def test_sessions_are_listed_with_length_handlers_and_messages(
     outbound.send(accepted.identity_id, Outbound(text="hi"), author)
     said = column(desk, user_of(accepted), "who")
     assert "Session #2 · under 1 min Maya Okonkwo · 2 messages Open" in said
-    assert "Session #1 · 14 min Bot · 2 messages · ended by itself 2 d ago" in said
+    assert "Session #1 · 14 min Bot · 2 messages · expired 2 d ago" in said
 
 
 def test_of_many_sessions_the_newest_are_listed(fake: Deployment, desk: Desk, noon: HeldClock) -> None:
@@ -227,7 +227,7 @@ def test_the_stream_has_days_sessions_authors_and_system_events(
     assert stream(desk, user_of(accepted)) == (
         "Tuesday, 24 November Session #1 · place of one · under 1 min Asha Rao 12:00 AR hello "
         "Robo 12:00 I am a bot Queued "
-        "Thursday, 26 November Session #2 · place of one · under 1 min Asha Rao 12:00 AR again "
+        "Today Session #2 · place of one · under 1 min Asha Rao 12:00 AR again "
         "Maya Okonkwo started the chat. The bot is paused. · 12:00 "
         "Maya Okonkwo 12:00 MO I am Maya Queued"
     )

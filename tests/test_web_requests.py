@@ -57,10 +57,10 @@ WRONG_SHAPES: list[tuple[Any, str]] = [
     ({**GOOD, "picked": {"message": "1", "index": -1}}, "picked.index"),
     ({**GOOD, "picked": {"message": "1; DROP TABLE", "index": 0}}, "picked.message"),
     ({**GOOD, "picked": []}, "picked"),
-    ([], "text"),
-    ("text", "text"),
-    (None, "text"),
-    (5, "text"),
+    ([], "body"),
+    ("text", "body"),
+    (None, "body"),
+    (5, "body"),
 ]
 UNREADABLE = [
     (b"{", "application/json", 400),
@@ -89,7 +89,7 @@ def test_a_body_of_the_wrong_shape_names_the_field_and_stores_nothing(app: Flask
         answer = send_raw(visitor, json.dumps(body))
         assert (answer.status_code, answer.json.get("field")) == (422, field), body
         assert answer.content_type == "application/problem+json"
-        assert "DROP TABLE" not in answer.text
+        assert not any(word in answer.text for word in ("DROP TABLE", "Writing", "pattern", "bytes"))
     assert Message.select().count() == User.select().count() == 0
 
 

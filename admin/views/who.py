@@ -98,9 +98,11 @@ def _trouble(reach: Reach, now: words.Now) -> str | None:
 def _touches(one: Known, now: words.Now) -> list[dict[str, Any]]:
     identity = one.identity
     touches = []
+    came_the_same_way = identity.last_footprint == identity.first_footprint
     if identity.first_touch:
-        touches.append(_touch("First touch", identity.first_touch, identity.first_footprint, one, now))
-    if identity.last_touch and identity.last_touch != identity.first_touch:
+        title = "First and last touch" if came_the_same_way else "First touch"
+        touches.append(_touch(title, identity.first_touch, identity.first_footprint, one, now))
+    if identity.last_touch and not came_the_same_way:
         touches.append(_touch("Last touch", identity.last_touch, identity.last_footprint, one, now))
     return touches
 
@@ -188,6 +190,6 @@ def _session(session: Session, now: words.Now) -> dict[str, Any]:
         "handlers": words.joined([words.author(name) for name in session.handlers]) or "Nobody answered",
         "messages": words.counted(session.message_count, "message"),
         "state": "Open" if running else None,
-        "ended": None if running else session.closed_why or "ended by itself",
+        "ended": None if running else session.closed_why or "expired",
         "properties": [],
     }

@@ -12,6 +12,18 @@ from core.text import clean
 
 LARGEST_BODY = 64_000  # 4,096 characters at 12 bytes each as JSON escapes, and the page beside them
 
+# What pydantic says in the words of Python, in those of whoever sends JSON.
+_IN_WORDS = {
+    "bool_type": "true or false is expected",
+    "int_type": "a whole number is expected",
+    "missing": "it is missing",
+    "model_type": "an object is expected",
+    "string_pattern_mismatch": "it does not have the expected form",
+    "string_type": "a text is expected",
+    "uuid_parsing": "a UUID is expected",
+    "uuid_type": "a UUID is expected",
+}
+
 T = TypeVar("T", bound=BaseModel)
 
 
@@ -124,12 +136,14 @@ def body_as(model: type[T]) -> T:
         decoded = json.loads(raw, parse_constant=_no_number)
     except (ValueError, RecursionError):
         raise Problem(400, "not_json", "The body cannot be read as JSON. Nothing was kept.") from None
+    if not isinstance(decoded, dict):
+        raise Problem(422, "invalid", "The body must be a JSON object. Nothing was kept.", field="body")
     try:
         return model.model_validate(decoded)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "text"
-        reason = first["msg"].removeprefix("Value error, ")
+        reason = _IN_WORDS.get(first["type"], first["msg"].removeprefix("Value error, "))
         sentence = f"{field}: {reason}. Nothing was kept."
         raise Problem(422, "invalid", sentence, field=field) from None
 
