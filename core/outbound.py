@@ -249,7 +249,7 @@ def _in_whose_hands(user: User) -> str:
         agent = Operator.get_by_id(user.agent_id)
         return f"{agent.name} has this chat since {user.handler_since:%H:%M} UTC."
     if user.handler == Handler.WAITING:
-        return "this user waits for a person. Start Chat to answer."
+        return "This user waits for a person. Start Chat to answer."
     return "The bot has this chat. Start Chat to answer."
 
 

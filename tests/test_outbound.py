@@ -243,7 +243,7 @@ def test_an_agent_writes_to_their_own_chats_only(send, arrived, maya, clock):
     with pytest.raises(NotYours, match=r"^The bot has this chat\. Start Chat to answer\.$"):
         send()
     User.update(handler="waiting").execute()
-    with pytest.raises(NotYours, match="waits for a person"):
+    with pytest.raises(NotYours, match=r"^This user waits for a person\. Start Chat to answer\.$"):
         send()
 
 
