@@ -81,7 +81,7 @@ def append(user: User, identity: Identity, entry: Entry, event: str) -> Message:
             footprint=entry.footprint,
         )
         _keep_in_step(user, identity, entry, text)
-    message = Message.create(
+    message = Message.add(
         user=user.id,
         identity=identity.id,
         session=session,
@@ -192,15 +192,15 @@ def _keep_in_step(user: User, identity: Identity, entry: Entry, text: str) -> No
             "last_message_text": snippet(text) or f"[{entry.kind}]",
         }
     if entry.author is AuthorKind.USER:
-        counter = {"received_count": User.received_count + 1}
+        counter = "received_count"
         if user.last_seen is None or entry.at >= user.last_seen:
             changes |= {"last_seen": entry.at, "last_identity": identity.id}
         if user.first_seen is None or entry.at < user.first_seen:
             changes["first_seen"] = entry.at
     else:
-        counter = {"sent_count": User.sent_count + 1}
+        counter = "sent_count"
         if user.last_identity_id is None:
             changes["last_identity"] = identity.id
-    User.update({**changes, **counter}).where(User.id == user.id).execute()
+    User.change(user.id, counter, **changes)
     for name, value in changes.items():
         setattr(user, name, value)

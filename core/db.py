@@ -108,6 +108,12 @@ def dictionaries(query: Any) -> list[dict[str, Any]]:
     return list(query.dicts())
 
 
+def run(sql: str, *values: Any) -> list[tuple[Any, ...]]:
+    """Run SQL that both engines understand, with a `?` for each value, and return its rows."""
+    cursor = database.execute_sql(sql.replace("?", database.param), values)
+    return cursor.fetchall() if cursor.description else []
+
+
 def lock_for_update(query: Any, *, skip_locked: bool = False) -> Any:
     """Lock the rows of a SELECT until the transaction ends.
 

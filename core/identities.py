@@ -59,7 +59,7 @@ def create(deployment: Deployment, aliases: Sequence[Alias], profile: Profile, n
     begins anew.
     """
     phone = international(profile.phone)
-    user = User.create(
+    user = User.add(
         name=clean(profile.name) or None,
         email=clean(profile.email) or None,
         phone=phone,
@@ -69,7 +69,7 @@ def create(deployment: Deployment, aliases: Sequence[Alias], profile: Profile, n
         created=now,
         handler_since=now,
     )
-    identity: Identity = Identity.create(
+    identity = Identity.add(
         user=user, deployment=deployment, profile_name=clean(profile.name) or None, created=now
     )
     # Nobody was known by the strongest alias: whoever has it now was created at this moment, and is the same
@@ -136,7 +136,7 @@ def learn(identity: Identity, user: User, profile: Profile) -> None:
     """Fill what is not known of the user from what the provider says; what is known stays as it is."""
     name = clean(profile.name)
     if name and name != identity.profile_name:
-        Identity.update(profile_name=name).where(Identity.id == identity.id).execute()
+        Identity.change(identity.id, profile_name=name)
     phone = international(profile.phone)
     offered = {
         "name": name or None,
@@ -148,32 +148,25 @@ def learn(identity: Identity, user: User, profile: Profile) -> None:
     }
     news = {field: value for field, value in offered.items() if value and getattr(user, field) is None}
     if news:
-        User.update(news).where(User.id == user.id).execute()
+        User.change(user.id, **news)
         search.index(user.id)
 
 
 def _valid(deployment: Deployment, aliases: Sequence[Alias]) -> dict[tuple[str, str], IdentityAlias]:
-    if not aliases:
-        return {}
-    pairs = [f"{alias.kind}\n{clean(alias.value)}" for alias in aliases]
-    values = [clean(alias.value) for alias in aliases]
-    rows = IdentityAlias.select().where(
-        IdentityAlias.deployment == deployment,
-        IdentityAlias.kind.in_([alias.kind for alias in aliases]),
-        IdentityAlias.value.in_(values),
-        IdentityAlias.valid_until.is_null(),
-    )
-    found = {(row.kind, row.value): row for row in rows if f"{row.kind}\n{row.value}" in pairs}
-    return {
-        (alias.kind, alias.value): found[alias.kind, clean(alias.value)]
-        for alias in aliases
-        if (alias.kind, clean(alias.value)) in found
-    }
+    """Return whose each of `aliases` is now, by kind and value; they are few, one or two as a rule."""
+    found = {}
+    for alias in aliases:
+        row = IdentityAlias.find(
+            deployment=deployment.id, kind=alias.kind, value=clean(alias.value), valid_until=None
+        )
+        if row is not None:
+            found[alias.kind, alias.value] = row
+    return found
 
 
 def _give(identity: Identity, alias: Alias, now: datetime) -> None:
     """Make `alias` a valid one of `identity`; raises peewee.IntegrityError when somebody has it."""
-    IdentityAlias.create(
+    IdentityAlias.add(
         deployment=identity.deployment_id,
         kind=alias.kind,
         value=clean(alias.value),

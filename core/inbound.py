@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -64,7 +65,8 @@ def accept_all(
     for start in range(0, len(events), _BATCH):
         batch = events[start : start + _BATCH]
         try:
-            with database.atomic():
+            # One by itself is one transaction as it is, see accept.
+            with database.atomic() if len(batch) > 1 else nullcontext():
                 stored = [_attempt(deployment, event, received_at) for event in batch]
         except OperationalError:  # a deadlock between two batches ends one of them as a whole
             log.warning("a batch of %d events is stored one by one", len(batch))
@@ -275,12 +277,7 @@ def _provider_id(event: Received | Echoed | AliasesChanged | Noted) -> str:
 def _seen(deployment: Deployment, provider_id: str | None) -> Message | None:
     if provider_id is None:
         return None
-    found: Message | None = (
-        Message.select(Message.id, Message.identity, Message.user)
-        .where(Message.deployment == deployment, Message.provider_id == provider_id)
-        .get_or_none()
-    )
-    return found
+    return Message.find(deployment=deployment.id, provider_id=provider_id)
 
 
 def _locked(match: identities.Match, deployment: Deployment) -> tuple[Identity, User]:
@@ -302,4 +299,4 @@ def _touch(identity: Identity, at: datetime, footprint: dict[str, Any], *, wrote
         if identity.last_touch is None or at >= identity.last_touch:
             changes |= {"last_footprint": footprint, "last_touch": at}
     if changes:
-        Identity.update(changes).where(Identity.id == identity.id).execute()
+        Identity.change(identity.id, **changes)

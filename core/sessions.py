@@ -24,9 +24,9 @@ def join(
     if latest is not None and (at < latest.opened or is_running(latest, at)):
         return _continue(around(identity, at) or _first(identity), identity, at, inbound, handler)
     number = user.session_count + 1
-    User.update(session_count=number).where(User.id == user.id).execute()
+    User.change(user.id, session_count=number)
     user.session_count = number
-    return Session.create(
+    return Session.add(
         user=user.id,
         identity=identity.id,
         deployment=identity.deployment_id,
@@ -72,7 +72,7 @@ def _first(identity: Identity) -> Session:
 def _continue(
     session: Session, identity: Identity, at: datetime, inbound: bool, handler: str | None
 ) -> Session:
-    changes: dict[str, Any] = {"message_count": Session.message_count + 1}
+    changes: dict[str, Any] = {}
     if at < session.opened:
         changes["opened"] = at
     if at > session.last_message:
@@ -84,5 +84,5 @@ def _continue(
         changes["expires"] = expires
     if handler and handler not in session.handlers:
         changes["handlers"] = [*session.handlers, handler]
-    Session.update(changes).where(Session.id == session.id).execute()
+    Session.change(session.id, "message_count", **changes)
     return session

@@ -15,10 +15,10 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from core import clock
 from core.channel import Channel, VerificationError, Webhook
 from core.context import parley
-from core.db import database
+from core.db import database, run
 from core.deployments import UnknownChannel, channel_of
 from core.inbound import Accepted, accept_all
-from core.models import Deployment, LogState, WebhookLog, WebhookLogIdentity, WebhookRefusal
+from core.models import Deployment, LogState, WebhookLog, WebhookRefusal
 from core.secrets import SecretUnreadable
 from core.text import clean, clean_json, snippet
 
@@ -28,6 +28,7 @@ blueprint = Blueprint("webhooks", __name__)
 _NEVER_STORED = {"authorization", "cookie", "proxy-authorization"}
 _NOTES_A_MINUTE = 10
 _LEFT_BEHIND = timedelta(seconds=30)
+_NAMES = "INSERT INTO webhook_log_identity (log_id, identity_id) VALUES (?, ?) ON CONFLICT DO NOTHING"
 
 
 @blueprint.route("/webhooks/<key>", methods=["GET", "POST"])
@@ -125,7 +126,7 @@ def _read(deployment: Deployment, channel: Channel) -> Webhook:
 
 def _log(deployment: Deployment, channel: Channel, webhook: Webhook) -> WebhookLog:
     secret = _NEVER_STORED | channel.secret_headers
-    entry: WebhookLog = WebhookLog.create(
+    return WebhookLog.add(
         deployment=deployment,
         received=webhook.received_at,
         method=webhook.method,
@@ -133,18 +134,15 @@ def _log(deployment: Deployment, channel: Channel, webhook: Webhook) -> WebhookL
         query={clean(name): clean(value) for name, value in webhook.query.items()},
         body=webhook.body,
     )
-    return entry
 
 
 def _mark(
     entry: WebhookLog, state: LogState, error: str | None, remarks: list[str], identity_ids: set[int]
 ) -> None:
     with database.atomic():
-        news = {"state": state, "error": error, "notes": clean_json(remarks)}
-        WebhookLog.update(news).where(WebhookLog.id == entry.id).execute()
-        if identity_ids:
-            rows = [{"log": entry.id, "identity": identity_id} for identity_id in sorted(identity_ids)]
-            WebhookLogIdentity.insert_many(rows).on_conflict_ignore().execute()
+        WebhookLog.change(entry.id, state=state, error=error, notes=clean_json(remarks))
+        for identity_id in sorted(identity_ids):
+            run(_NAMES, entry.id, identity_id)
 
 
 def _refuse(deployment: Deployment | None, status: int, reason: str) -> NoReturn:

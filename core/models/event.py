@@ -5,11 +5,12 @@ from typing import Any
 from peewee import BigAutoField, BigIntegerField, BooleanField, ForeignKeyField, JSONField, TextField
 
 from core import clock
-from core.db import MomentField, database, is_sqlite
+from core.db import MomentField, database, is_sqlite, run
 from core.models.base import Table
 from core.models.user import User
 
 CHANNEL = "parley_events"
+_COUNT = 'UPDATE "user" SET event_seq = event_seq + 1 WHERE id = ? RETURNING key, event_seq'
 
 
 class Event(Table):
@@ -34,9 +35,8 @@ def record(user_id: int, kind: str, **reference: Any) -> int:
     Call it inside the transaction that causes it: the number is taken under the user's row lock, so there are
     no gaps.
     """
-    counted = User.update(event_seq=User.event_seq + 1).where(User.id == user_id)
-    [(key, seq)] = counted.returning(User.key, User.event_seq).tuples().execute()
-    Event.insert(user=user_id, seq=seq, kind=kind, reference=reference, at=clock.now()).execute()
+    [(key, seq)] = run(_COUNT, user_id)
+    Event.add(user=user_id, seq=seq, kind=kind, reference=reference)
     if not is_sqlite():
         database.execute_sql("SELECT pg_notify(%s, %s)", (CHANNEL, f"{key} {seq} {kind}"))
     return int(seq)
