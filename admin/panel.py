@@ -11,7 +11,6 @@ from markupsafe import Markup
 
 from admin import access, auth, headers, problems, words
 from admin.blueprint import panel
-from admin.drawn import Drawn
 from admin.views.audience import AudienceView
 from admin.views.home import Home
 from core import clock
@@ -45,8 +44,6 @@ def _protect_forms(app: Flask) -> None:
 
 
 def _screens(app: Flask) -> None:
-    app.jinja_env.globals["drawn_row"] = Drawn(app.jinja_env, "parley/_audience_row.html")
-    app.jinja_env.globals["drawn_loading"] = Drawn(app.jinja_env, "parley/_audience_loading.html")
     app.jinja_env.globals["panel_file"] = panel_file
     admin = Admin(app, name="Parley", url="/", index_view=Home(url="/"))
     admin.add_view(

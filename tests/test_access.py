@@ -154,6 +154,13 @@ def test_nothing_tells_a_builder_or_an_auditor_who_it_is(app: Flask, asha: User)
             assert [secret for secret in SECRETS if secret in text] == [], page
 
 
+def test_nothing_that_was_drawn_for_one_role_is_shown_to_another(app: Flask, asha: User) -> None:
+    agent, builder = Desk(app, employ("agent")), Desk(app, employ("builder"))
+    for _ in range(2):
+        assert "Raghunathan" in agent.get("/audience/rows").text
+        assert "Raghunathan" not in builder.get("/audience/rows").text
+
+
 def test_an_agent_sees_it_all(app: Flask, asha: User) -> None:
     text = Desk(app, employ("agent")).get(f"/audience/{asha.key}").text
     written_otherwise = {"9876543210"}

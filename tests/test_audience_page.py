@@ -331,6 +331,29 @@ def test_the_count_is_of_all_users_or_of_the_matching_ones(
     assert "1 user Sort" in words(desk.get("/audience/?search=user+003"))
 
 
+def test_a_large_count_is_remembered_until_somebody_new_comes(
+    app: Flask, fake: Deployment, desk: Desk, clock: HeldClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audience, "COUNTED", 3)
+    crowd(fake, clock, 5)
+    for size in (5, 6, 7):
+        assert f"{size} users" in words(desk.get("/audience/")) or "3+ users" in words(desk.get("/audience/"))
+        says(fake, f"new {size}")
+
+
+def test_rows_follow_the_clock_by_themselves(
+    app: Flask, fake: Deployment, desk: Desk, clock: HeldClock
+) -> None:
+    says(fake, "asha")
+    for seconds, said in ((0, "now"), (59, "now"), (1, "1 min ago"), (3599, "1 h ago")):
+        clock.advance(seconds=seconds)
+        assert f"{said} hello {said}" in rows(desk.get("/audience/").text)[0]
+    clock.advance(hours=22, minutes=58, seconds=59)
+    assert "Open · <1m left" in rows(desk.get("/audience/").text)[0]
+    clock.advance(seconds=2)
+    assert "Expired" in rows(desk.get("/audience/").text)[0]
+
+
 def test_many_matching_users_are_counted_up_to_a_limit(
     app: Flask, fake: Deployment, desk: Desk, clock: HeldClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,6 +33,24 @@ def test_a_moment_is_relative_under_seven_days(passed: dict[str, int], said: str
     assert words.ago(NOON - timedelta(**passed), NOW) == said
 
 
+@pytest.mark.parametrize("passed", [0, 59, 60, 3599, 3600, 86_399, 86_400, 604_799])
+def test_how_long_ago_is_said_in_the_same_words_until_it_changes(passed: int) -> None:
+    at = NOON - timedelta(seconds=passed)
+    changes = words.ago_changes(at, NOW)
+    assert words.ago(at, Now(changes - timedelta(seconds=1))) == words.ago(at, NOW)
+    assert words.ago(at, Now(changes)) != words.ago(at, NOW)
+
+
+def test_a_window_is_said_in_the_same_words_until_it_changes() -> None:
+    for seconds in (1, 59, 61, 3599, 3601, 86_399):
+        reach = Reach(ReachKind.FREE_FORM, "", until=NOON + timedelta(seconds=seconds))
+        changes = words.window_changes(reach, NOW)
+        assert changes is not None
+        assert words.window(reach, Now(changes - timedelta(microseconds=1))) == words.window(reach, NOW)
+    assert words.window_changes(Reach(ReachKind.FREE_FORM, ""), NOW) is None
+    assert words.window_changes(None, NOW) is None
+
+
 def test_a_moment_is_exact_in_the_zone_of_the_reader() -> None:
     assert words.exact(NOON, NOW) == "Tue 24 Nov 2026, 12:00 UTC"
     assert words.exact(NOON, DELHI) == "Tue 24 Nov 2026, 17:30 IST"

@@ -3,14 +3,14 @@
 import logging
 import secrets
 from collections.abc import Mapping, Sequence
-from types import SimpleNamespace
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 
 from flask import Response, abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_admin import expose
 from flask_admin.model.base import ViewArgs
+from markupsafe import Markup
 from peewee import PeeweeException
 
 from admin import access, auth, words
@@ -18,10 +18,10 @@ from admin.access import May
 from admin.views import live, shown
 from admin.views.base import ReadOnlyView
 from admin.views.profile import ProfilePages
+from admin.views.rows import Rows
 from core import audience, search
-from core.channel import Channel
 from core.cursor import Cursor
-from core.models import Deployment, read_setting, write_setting
+from core.models import read_setting, write_setting
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +35,7 @@ COLUMNS: Mapping[str, str] = {
     "language": "Language",
     "created": "Created",
 }
-_PLACES = "SELECT * FROM deployment"  # as text, it need not be generated for every page
-
+_NAMES = tuple(COLUMNS)
 SHOWN_AT_FIRST = ("name", "window", "last_message", "last_seen", "handler", "country")
 
 
@@ -50,6 +49,10 @@ class AudienceView(ProfilePages, ReadOnlyView):
     column_labels = dict(COLUMNS)
     column_sortable_list = tuple(audience.SORTED_BY)
     column_searchable_list = ("name", "email", "phone")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._rows = Rows()
+        super().__init__(*args, **kwargs)
 
     @expose("/")
     @access.needs(May.READ_AUDIENCE)
@@ -87,7 +90,7 @@ class AudienceView(ProfilePages, ReadOnlyView):
         filters: Any,
         execute: bool = True,
         page_size: int | None = None,
-    ) -> tuple[None, Sequence[dict[str, Any]]]:
+    ) -> tuple[None, Markup]:
         """Read one page by keyset; where it begins stands in the request, not in this shared view."""
         args = self._template_args
         try:
@@ -100,10 +103,10 @@ class AudienceView(ProfilePages, ReadOnlyView):
             )
         except PeeweeException:
             args["problem"] = self._problem()
-            return None, []
+            return None, Markup("")
         args["count_text"] = words.counted(str(found.count), "user")
         args["pager"] = self._pager(found)
-        return None, _rows(found.rows, shown.now(), {name for name, _ in args["list_columns"]})
+        return None, self._rows.drawn(found.rows, args["list_columns"])
 
     def render(self, template: str, **arguments: Any) -> Any:
         """Render the whole page or only its rows; a list that could not be read is no success."""
@@ -124,20 +127,17 @@ class AudienceView(ProfilePages, ReadOnlyView):
         """Read the request's arguments; a column is named, so that a link means the same to everybody."""
         asked = request.args.get("sort", "")
         return ViewArgs(
-            sort=list(COLUMNS).index(asked) if self.is_sortable(asked) else None,
+            sort=_NAMES.index(asked) if self.is_sortable(asked) else None,
             sort_desc=request.args.get("desc") == "1",
             search=request.args.get("search", "").strip()[: search.LONGEST_QUERY] or None,
         )
 
     def _get_list_url(self, view_args: ViewArgs) -> str:
-        asked = {}
-        if view_args.search:
-            asked["search"] = view_args.search
+        asked = [f"search={quote_plus(view_args.search)}"] if view_args.search else []
         if view_args.sort is not None:
-            asked["sort"] = list(COLUMNS)[view_args.sort]
-            asked |= {"desc": "1"} if view_args.sort_desc else {}
-        here = url_for(".index_view")
-        return f"{here}?{urlencode(asked)}" if asked else here
+            asked.append(f"sort={_NAMES[view_args.sort]}")
+            asked += ["desc=1"] if view_args.sort_desc else []
+        return f"{url_for('.index_view')}?{'&'.join(asked)}" if asked else url_for(".index_view")
 
     def _around(self) -> dict[str, Any]:
         """Return what stands around the rows."""
@@ -152,9 +152,10 @@ class AudienceView(ProfilePages, ReadOnlyView):
                 {"key": name, "label": label, "shown": name in chosen, "fixed": name == "name"}
                 for name, label in COLUMNS.items()
             ],
+            "loading": self._rows.loading([(name, COLUMNS[name]) for name in chosen]),
             "sorted_by": sort,
             "sorted_down": descending,
-            "sort_by": lambda name: self._sort_url(asked, name),
+            "sort_urls": self._sort_urls(asked, chosen),
             "hidden_arguments": {name: value for name, value in hidden.items() if value},
             "searched_in": "Name, phone, email and external id were searched."
             if access.sight().clear
@@ -171,11 +172,17 @@ class AudienceView(ProfilePages, ReadOnlyView):
             },
         }
 
-    def _sort_url(self, asked: ViewArgs, name: str) -> str:
-        """Return the list by another column; by the same one, the other way round."""
+    def _sort_urls(self, asked: ViewArgs, columns: Sequence[str]) -> dict[str, str]:
+        """Return the list by each column that can sort; by the one that does, the other way round."""
         sort, descending = _sorting(asked)
-        down = not descending if name == sort else name in audience.MOMENTS
-        return self._get_list_url(asked.clone(sort=list(COLUMNS).index(name), sort_desc=down))
+        plain = self._get_list_url(ViewArgs(search=asked.search))
+        joint = "&" if "?" in plain else "?"
+        urls = {}
+        for name in columns:
+            if self.is_sortable(name):
+                down = not descending if name == sort else name in audience.MOMENTS
+                urls[name] = f"{plain}{joint}sort={name}{'&desc=1' if down else ''}"
+        return urls
 
     def _pager(self, found: audience.Page) -> dict[str, Any]:
         asked = self._get_list_extra_args()
@@ -204,7 +211,7 @@ class AudienceView(ProfilePages, ReadOnlyView):
 def _sorting(asked: ViewArgs) -> tuple[str, bool]:
     if asked.sort is None:
         return audience.NEWEST, True
-    return list(COLUMNS)[asked.sort], bool(asked.sort_desc)
+    return _NAMES[asked.sort], bool(asked.sort_desc)
 
 
 def _place() -> tuple[Cursor | None, bool]:
@@ -220,48 +227,3 @@ def _place() -> tuple[Cursor | None, bool]:
 
 def _columns_setting() -> str:
     return f"audience.columns:{access.operator().id}"
-
-
-def _rows(found: Sequence[Mapping[str, Any]], now: words.Now, columns: set[str]) -> list[dict[str, Any]]:
-    places = {row.id: (shown.channel(row.channel), shown.serving(row)) for row in Deployment.raw(_PLACES)}
-    here = url_for(".index_view")
-    drawn = [_row(row, places.get(row["deployment_id"]), here, now) for row in found]
-    if "created" in columns:
-        for row, source in zip(drawn, found, strict=True):
-            row["created"] = words.moment(source["created"], now)
-    return drawn
-
-
-def _row(
-    row: Mapping[str, Any], place: tuple[dict[str, str], Channel | None] | None, here: str, now: words.Now
-) -> dict[str, Any]:
-    who = shown.person(row["key"], row["name"] or row["profile_name"], row["phone"], row["email"])
-    reach = shown.rule_says(place[1], SimpleNamespace(**row), now) if place else None
-    country, language = row["country"], row["language"]
-    return {
-        "key": row["key"],
-        "url": here + row["key"],
-        "name": who.name,
-        "contact": who.contact,
-        "avatar": who.avatar,
-        "channel": place[0] if place else None,
-        "window": words.window(reach, now),
-        "last": _last(row),
-        "seen": words.moment(row["last_seen"], now) if row["last_seen"] else None,
-        "handler": words.handler(row["handler"], row["agent_name"]),
-        "country": words.country(country) if country else None,
-        "language": words.language(language) if language else None,
-        "imported": row["last_seen"] is None and row["last_message_at"] is None,
-    }
-
-
-def _last(row: Mapping[str, Any]) -> dict[str, str] | None:
-    if row["last_message_at"] is None:
-        return None
-    author = row["last_message_author"]
-    name = row["last_message_name"] or {"bot": "Bot", "agent": "Agent"}.get(author, "Parley")
-    return {
-        "author": author,
-        "name": words.first_name(name) if author == "agent" else name,
-        "text": row["last_message_text"],
-    }
