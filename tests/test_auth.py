@@ -35,6 +35,7 @@ def maya(app: Flask) -> Operator:
 @pytest.fixture(autouse=True)
 def cheap(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hash fast, except where a test is about how the hash is made."""
+    passwords._nobodys.cache_clear()
     if "real_hash" not in request.fixturenames:
         monkeypatch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
@@ -42,7 +43,6 @@ def cheap(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.fixture
 def real_hash() -> None:
     """Hash as Parley does."""
-    passwords._nobodys.cache_clear()
 
 
 def sign_in(
