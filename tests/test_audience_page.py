@@ -460,6 +460,17 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(
     assert len(searched) <= 9, searched
 
 
+def test_a_deployment_that_can_no_longer_be_served_shows_at_once(
+    fake: Deployment, desk: Desk, clock: HeldClock
+) -> None:
+    says(fake, "asha")
+    clock.advance(seconds=30)
+    assert "left" in rows(desk.get("/audience/").text)[0]
+    clock.advance(seconds=1)
+    Deployment.change(fake.id, channel="gone", changed=clock.now())
+    assert "Unreachable" in rows(desk.get("/audience/").text)[0]
+
+
 def test_an_echo_of_somebody_new_is_no_import(
     app: Flask, fake: Deployment, desk: Desk, clock: HeldClock
 ) -> None:

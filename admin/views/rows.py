@@ -22,13 +22,22 @@ _PLACES = "SELECT * FROM deployment"  # as text, it need not be generated for ev
 
 
 @dataclass(frozen=True)
+class _Place:
+    """A deployment as rows show it; what it serves is the same until it was `changed`."""
+
+    channel: dict[str, str]
+    serving: Channel | None
+    changed: datetime
+
+
+@dataclass(frozen=True)
 class _Around:
     """What all rows of a page have in common."""
 
     columns: Columns
     now: words.Now
     here: str
-    places: Mapping[int, tuple[dict[str, str], Channel | None]]
+    places: Mapping[int, _Place]
     key: tuple[Any, ...]
 
 
@@ -46,7 +55,10 @@ class Rows:
             columns,
             now,
             here,
-            {one.id: (shown.channel(one.channel), shown.serving(one)) for one in Deployment.raw(_PLACES)},
+            {
+                one.id: _Place(shown.channel(one.channel), shown.serving(one), one.changed)
+                for one in Deployment.raw(_PLACES)
+            },
             (access.sight().clear, here, str(now.zone), *(name for name, _ in columns)),
         )
         return Markup("").join([self._one(row, around) for row in found])
@@ -56,15 +68,18 @@ class Rows:
         return self._loading(tuple(columns), clock.now(), lambda: (ALWAYS, (columns,)))
 
     def _one(self, row: Mapping[str, Any], around: _Around) -> Markup:
-        """Draw a row: it is the same until the user changes, or one of its texts that follow the clock."""
-        return self._row((*row.values(), around.key), around.now.at, lambda: _said(row, around))
+        """Draw a row: the same until user or deployment change, or one of its texts that follow the clock."""
+        place = around.places.get(row["deployment_id"])
+        key = (*row.values(), place.changed if place else None, around.key)
+        return self._row(key, around.now.at, lambda: _said(row, place, around))
 
 
-def _said(row: Mapping[str, Any], around: _Around) -> tuple[datetime, tuple[dict[str, Any], Columns]]:
+def _said(
+    row: Mapping[str, Any], place: _Place | None, around: _Around
+) -> tuple[datetime, tuple[dict[str, Any], Columns]]:
     """Return what parley/_audience_row.html shows, and until when it does."""
     now = around.now
-    place = around.places.get(row["deployment_id"])
-    reach = shown.rule_says(place[1], SimpleNamespace(**row), now) if place else None
+    reach = shown.rule_says(place.serving, SimpleNamespace(**row), now) if place else None
     # A rule of a channel's own may follow the clock in a way that its answer does not tell.
     changes = [now.at + words.MINUTE, words.window_changes(reach, now)]
     if row["last_seen"]:
@@ -77,7 +92,7 @@ def _said(row: Mapping[str, Any], around: _Around) -> tuple[datetime, tuple[dict
         "name": who.name,
         "contact": who.contact,
         "avatar": who.avatar,
-        "channel": place[0] if place else None,
+        "channel": place.channel if place else None,
         "window": words.window(reach, now),
         "last": _last(row),
         "seen": words.moment(row["last_seen"], now) if row["last_seen"] else None,
