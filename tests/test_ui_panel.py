@@ -405,13 +405,15 @@ def test_axe_finds_nothing_on_a_profile_in_any_state(
             page.goto(profile(asha))
             page.get_by_role("tab", name=panel).click()
             assert flaws(page) == [], panel
-    look(office.page(leo, **size), "taken")
-    look(office.page(auditor, **size), "readonly")
+    for other, state in ((leo, "taken"), (auditor, "readonly")):
+        theirs = office.page(other, **size)
+        look(theirs, state)
+        theirs.context.close()
     handover.release(asha.id, maya)
     look(page, "start")
     User.update(handler=Handler.WAITING).execute()
     look(page, "start")
-    page.context.close()  # its login ends with the day, and the browser would note that it was refused
+    page.context.close()  # logins end with the day, and a browser would note that it was refused
     clock.advance(hours=25)
     page = office.page(maya, **size)
     look(page, "blocked")
