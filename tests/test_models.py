@@ -3,10 +3,13 @@
 from datetime import timedelta
 
 import pytest
-from peewee import IntegrityError
+from hypothesis import HealthCheck, given
+from hypothesis import settings as effort
+from hypothesis import strategies as st
+from peewee import BigIntegerField, BooleanField, IntegrityError, JSONField, TextField
 
 from core import clock
-from core.db import database, run
+from core.db import MomentField, database, run
 from core.models import Deployment, Event, Identity, IdentityAlias, LogState, Message, User, WebhookLog
 from fake_channel import deploy, message_of, says, user_of
 
@@ -107,3 +110,50 @@ def test_sql_for_both_engines_binds_its_values(app):
     User.add(name="'; --")
     assert run('SELECT name FROM "user" WHERE name = ?', "'; --") == [("'; --",)]
     assert run('UPDATE "user" SET name = ?', "Maya") == []
+
+
+ODD = st.sampled_from(["", "a", "%s", "?", "{}", "null", "'; --", "é陈", '"', "\\"])
+VALUES = {
+    TextField: ODD,
+    BigIntegerField: st.integers(-(2**40), 2**40),
+    BooleanField: st.booleans(),
+    JSONField: st.dictionaries(ODD, st.none() | ODD | st.lists(st.integers() | ODD, max_size=2), max_size=2),
+    MomentField: st.integers(0, 999_999).map(lambda us: clock.now().replace(microsecond=us)),
+}
+
+
+def columns(model):
+    """Return the columns that can hold anything of their type."""
+    return [field for field in model._meta.sorted_fields if type(field) in VALUES and not field.unique]
+
+
+def some_of(model, data):
+    """Draw values for some columns, in any order; None too, where a column may be empty."""
+    chosen = data.draw(st.lists(st.sampled_from(columns(model)), unique=True, max_size=6))
+    return {
+        field.name: data.draw(VALUES[type(field)] | st.none() if field.null else VALUES[type(field)])
+        for field in chosen
+    }
+
+
+@effort(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_columns_are_named_each_gets_its_own_value(app, data):
+    """In any order, with and without values: SQL of one shape is never used for another."""
+    shop = Deployment.get_or_none() or deploy()
+    model = data.draw(st.sampled_from([User, Identity]))
+    first = some_of(model, data)
+    row = model.add(**first) if model is User else model.add(user=User.add(), deployment=shop, **first)
+    expected = {**stored(row), **first}
+    assert stored(row) == expected
+    news = some_of(model, data)
+    counters = [field.name for field in columns(model) if type(field) is BigIntegerField]
+    counters = [name for name in counters if name not in news and data.draw(st.booleans())]
+    if news or counters:
+        model.change(row.id, *counters, **news)
+    expected |= {**news, **{name: expected[name] + 1 for name in counters}}
+    assert stored(row) == expected
+    sought = [name for name in some_of(model, data) if type(model._meta.fields[name]) is not JSONField]
+    found = model.find(id=row.id, **{name: expected[name] for name in sought})
+    assert found is not None
+    assert found.__data__ == expected
