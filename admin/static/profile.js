@@ -109,7 +109,10 @@ const composer = new Composer(place, {
     apply(part);
   },
   closed: refresh,
-  failed: (error) => PROBLEMS[error.why] && problem(error),
+  failed: (error) => {
+    epoch += 1;
+    if (PROBLEMS[error.why]) problem(error);
+  },
   sending: (busy) => {
     if (busy) stream.toBottom();
     else catchUp();
