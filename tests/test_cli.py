@@ -357,9 +357,8 @@ def test_an_open_stream_does_not_hold_up_the_end(run: Running, tmp_path: Path) -
     )
     with urllib.request.urlopen(request, timeout=20) as stream:
         assert stream.readline().startswith(b"retry")
-        began = time.monotonic()
         assert run.stop() == 0
-        assert time.monotonic() - began < 5
+        stream.read()  # raises IncompleteRead for a stream that was cut off, and not ended by Parley itself
 
 
 def _web(url: str, said: str) -> str:
