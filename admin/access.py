@@ -17,8 +17,9 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from core import masks, phones
+from core.catalogue import Definition, Writer
 from core.context import EXTENSION, parley
-from core.models import Operator, Role, User, UserState
+from core.models import Operator, Origin, Role, User, UserState
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +35,13 @@ class May(StrEnum):
     SEE_PERSONAL = "see_personal"
     START_CHAT = "start_chat"
     RELEASE_OTHERS = "release_others"
+    DEFINE_PROPERTIES = "define_properties"
+    PURGE_PROPERTIES = "purge_properties"
 
 
 ROLES: Mapping[str, frozenset[May]] = {
     Role.ADMIN: frozenset(May),
-    Role.BUILDER: frozenset({May.READ_AUDIENCE}),
+    Role.BUILDER: frozenset({May.READ_AUDIENCE, May.DEFINE_PROPERTIES}),
     Role.AGENT: frozenset({May.READ_AUDIENCE, May.SEE_PERSONAL, May.START_CHAT}),
     Role.AUDITOR: frozenset({May.READ_AUDIENCE}),
 }
@@ -200,6 +203,18 @@ def sight() -> Sight:
         g.parley_sight = Sight(clear=may(May.SEE_PERSONAL))
     found: Sight = g.parley_sight
     return found
+
+
+def writer() -> Writer:
+    """Return the current operator as one who sets values; an auditor edits none, whoever may."""
+    someone = operator()
+    groups = frozenset(str(role) for role in someone.roles) - {Role.AUDITOR}
+    return Writer(Origin.OPERATOR, someone.name, someone.id, groups, sees_personal=sight().clear)
+
+
+def sees(definition: Definition) -> bool:
+    """Say whether the current operator may see, find, edit and fill in the values of a property."""
+    return sight().clear or not definition.personal
 
 
 def _marked(decision: Decision) -> Callable[[View], View]:

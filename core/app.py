@@ -7,7 +7,7 @@ import structlog
 from flask import Flask, Response, jsonify, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from core import webhooks
+from core import definitions, webhooks
 from core.context import EXTENSION, Parley
 from core.db import connect, database, migrate
 from core.live import Hub
@@ -16,6 +16,7 @@ from core.secrets import Keys
 from core.settings import Settings, SettingsError, load_settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+BUILT_IN = "core.types"
 _OPENED = "parley.opened"
 
 
@@ -58,7 +59,7 @@ def _configure(app: Flask, settings: Settings) -> None:
 
 def _load_plugins(app: Flask) -> None:
     parts: Parley = app.extensions[EXTENSION]
-    parts.manager.load(parts.settings.modules)
+    parts.manager.load((BUILT_IN, *parts.settings.modules))
 
 
 def _open_database(app: Flask) -> None:
@@ -68,6 +69,8 @@ def _open_database(app: Flask) -> None:
     except ValueError as error:
         raise SettingsError(f"PARLEY_DATABASE_URL: {error}") from None
     migrate([("core", MIGRATIONS), *parts.manager.migrations()])
+    with app.app_context(), database.connection_context():
+        definitions.declare()
 
     @app.before_request
     def open_connection() -> None:

@@ -1,5 +1,6 @@
 """Open SQLite or PostgreSQL, migrate it under a lock, and hide where the two differ."""
 
+import json
 import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from peewee import Database, DatabaseProxy, Field, SqliteDatabase
+from peewee import Database, DatabaseProxy, Field, SqliteDatabase, TextField
 from playhouse.migrations import Runner
 from playhouse.pool import PooledPostgresqlDatabase, PooledSqliteDatabase
 from psycopg import ProgrammingError
@@ -46,6 +47,18 @@ class MomentField(Field):
         if isinstance(value, int):
             return _EPOCH + timedelta(microseconds=value)
         return value.astimezone(UTC) if isinstance(value, datetime) else value
+
+
+class ExactJSONField(TextField):
+    """JSON as text, which comes back just as it was written: JSONB gives numbers and keys its own form."""
+
+    def db_value(self, value: Any) -> Any:
+        """Convert for the database."""
+        return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+    def python_value(self, value: Any) -> Any:
+        """Convert from the database."""
+        return None if value is None else json.loads(value)
 
 
 def is_sqlite() -> bool:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from core.channel import Author, Channel, Outbound, Reach
     from core.models import Identity, Job, Message, User
     from core.programs import Companions
+    from core.property_type import PropertyType
 
 PROJECT = "parley"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -30,6 +31,15 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 @hookspec
 def register_channels() -> Sequence[type[Channel]]:
     """Return the channels that this plugin brings.
+
+    A name that another plugin has is refused, and the error names both.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_property_types() -> Sequence[type[PropertyType]]:
+    """Return the types of property that this plugin brings.
 
     A name that another plugin has is refused, and the error names both.
     """

@@ -3,12 +3,16 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from core import search
+from core import properties, search
+from core.catalogue import Writer
 from core.channel import Alias, Profile
-from core.models import Deployment, Identity, IdentityAlias, User, record
+from core.models import Deployment, Identity, IdentityAlias, Origin, User, record
 from core.phones import country_of, international
 from core.text import clean
+
+LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -58,13 +62,10 @@ def create(deployment: Deployment, aliases: Sequence[Alias], profile: Profile, n
     Raises peewee.IntegrityError when the same person is being created elsewhere at this moment; the caller
     begins anew.
     """
-    phone = international(profile.phone)
+    said = _said(profile)
     user = User.add(
-        name=clean(profile.name) or None,
-        email=clean(profile.email) or None,
-        phone=phone,
-        country=country_of(phone),
-        language=clean(profile.language) or None,
+        **said,
+        country=country_of(said.get("phone")),
         timezone=clean(profile.timezone) or None,
         created=now,
         handler_since=now,
@@ -77,6 +78,7 @@ def create(deployment: Deployment, aliases: Sequence[Alias], profile: Profile, n
     _give(identity, aliases[0], now)
     keep_aliases(identity, aliases, now)
     search.index(user.id)
+    properties.begin(user.id, said, _of(deployment), now)
     record(user.id, "user_created", identity=identity.id)
     return Match(identity.id, complete=True)
 
@@ -127,8 +129,8 @@ def follow_number(user: User, before: Sequence[Alias], after: Sequence[Alias]) -
     for old, new in moved.items():
         phone = international(new) if new.isdecimal() else None
         if phone and old.isdecimal() and international(old) == user.phone:
-            User.update(phone=phone, country=country_of(phone)).where(User.id == user.id).execute()
-            return True
+            follows = Writer(Origin.SYSTEM, "A change of number")
+            return bool(properties.write(user.id, {"phone": phone}, follows, whole=False).changed)
     return False
 
 
@@ -137,19 +139,28 @@ def learn(identity: Identity, user: User, profile: Profile) -> None:
     name = clean(profile.name)
     if name and name != identity.profile_name:
         Identity.change(identity.id, profile_name=name)
-    phone = international(profile.phone)
-    offered = {
-        "name": name or None,
-        "email": clean(profile.email) or None,
-        "phone": phone,
-        "country": country_of(phone),
-        "language": clean(profile.language) or None,
-        "timezone": clean(profile.timezone) or None,
-    }
-    news = {field: value for field, value in offered.items() if value and getattr(user, field) is None}
+    news = {key: value for key, value in _said(profile).items() if getattr(user, key) is None}
     if news:
-        User.change(user.id, **news)
-        search.index(user.id)
+        properties.write(user.id, news, _of(identity.deployment), whole=False)
+    timezone = clean(profile.timezone)
+    if timezone and user.timezone is None:
+        User.change(user.id, timezone=timezone)
+
+
+def _said(profile: Profile) -> dict[str, Any]:
+    """Return what a provider says of a user as properties take it."""
+    return properties.valid(
+        {
+            "name": clean(profile.name).strip()[:LONGEST_NAME],
+            "email": clean(profile.email),
+            "phone": international(profile.phone),
+            "language": clean(profile.language),
+        }
+    )
+
+
+def _of(deployment: Deployment) -> Writer:
+    return Writer(Origin.CHANNEL, deployment.label)
 
 
 def _valid(deployment: Deployment, aliases: Sequence[Alias]) -> dict[tuple[str, str], IdentityAlias]:

@@ -15,6 +15,7 @@ import pluggy
 
 from core import hookspecs
 from core.channel import Author, Channel, Outbound, Reach, ReachKind
+from core.property_type import PropertyType
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class PluginManager:
         self._pluggy.add_hookspecs(hookspecs)
         self.failed: list[Failed] = []
         self.channels: dict[str, type[Channel]] = {}
+        self.property_types: dict[str, type[PropertyType]] = {}
         self.jobs: dict[str, Callable[[Any], None]] = {}
 
     @property
@@ -60,7 +62,7 @@ class PluginManager:
     def load(self, modules: Iterable[str]) -> None:
         """Import and register `modules`, in order; one that fails is kept in `failed`, and the others run.
 
-        Raises PluginError when two plugins claim the same channel or the same kind of job.
+        Raises PluginError when two plugins claim the same channel, type of property or kind of job.
         """
         for module in modules:
             name = plugin_name(module)
@@ -181,10 +183,14 @@ class PluginManager:
             for channel in channels:
                 self._claim(owners, f"channel `{channel.name}`", owner)
                 self.channels[channel.name] = channel
+        for owner, types in self._ask("register_property_types"):
+            for kind in types:
+                self._claim(owners, f"type of property `{kind.name}`", owner)
+                self.property_types[kind.name] = kind
         for owner, jobs in self._ask("register_jobs"):
-            for kind, function in jobs.items():
-                self._claim(owners, f"job `{kind}`", owner)
-                self.jobs[kind] = function
+            for job, function in jobs.items():
+                self._claim(owners, f"job `{job}`", owner)
+                self.jobs[job] = function
 
     @staticmethod
     def _claim(owners: dict[str, str], what: str, owner: str) -> None:

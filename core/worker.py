@@ -16,7 +16,7 @@ from typing import Any
 from flask import Flask
 from peewee import fn
 
-from core import clock, delivery, handover, outbound, webhooks
+from core import clock, delivery, handover, outbound, property_jobs, proposals, webhooks
 from core.context import parley
 from core.db import database, lock_for_update, tuples
 from core.models import Event, Identity, Job, Message, User, enqueue
@@ -50,6 +50,8 @@ class Worker:
         self._kinds: Mapping[str, Callable[[Job], None]] = {
             outbound.SEND: outbound.deliver,
             REDELIVER: redeliver,
+            **property_jobs.KINDS,
+            proposals.ADOPT: proposals.take_over,
             **app.extensions["parley"].manager.jobs,
         }
         self._running: set[int] = set()

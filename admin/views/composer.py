@@ -9,10 +9,10 @@ from typing import Any
 from admin import access, words
 from admin.access import May
 from admin.views.reading import Known, Subject
+from core.catalogue import catalogue
 from core.channel import Author, AuthorKind, Outbound, TemplateCall
 from core.models import Handler, Template
 from core.outbound import variables
-from core.properties import SYSTEM
 
 _ANY_TEMPLATE = Outbound(template=TemplateCall("", ""))
 _CLIENT_ID = re.compile(r"[A-Za-z0-9-]{8,80}", re.ASCII)
@@ -192,8 +192,11 @@ def _fillings(subject: Subject) -> dict[str, tuple[str, str]]:
         "email": ("Email", user.email or ""),
         "phone": ("Phone", see.phone(user.phone)),
     }
-    for declared in SYSTEM:
-        value = declared.read(user, subject.now.at)
-        if isinstance(value, str):
-            known[declared.key] = (declared.label, value)
+    for definition in catalogue().of_users:
+        value = subject.values[definition.key]
+        if value.is_set and definition.key not in known:
+            known[definition.key] = (
+                definition.label,
+                definition.type.render(value.value, subject.now.zone).text,
+            )
     return known

@@ -1,58 +1,66 @@
-"""The right column: the system properties, pinned ones first, each locked with its reason (U6)."""
+"""The right column: pinned properties in the admin's order, then all of them in groups (U6)."""
 
 from datetime import datetime
 from typing import Any
 
 from admin import access, words
 from admin.views.reading import Subject
-from core.properties import LOCK_REASON, SystemProperty, system_values
+from core.catalogue import Definition, catalogue
+from core.values import Value
+
+_MOMENTS = frozenset({"first_seen", "last_seen", "last_message_at", "handler_since", "created"})
+"""System properties of which it matters how long ago they are."""
 
 
 def column(subject: Subject) -> dict[str, Any]:
     """Return what parley/_props.html shows."""
-    values = {
-        declared: _shown(declared, value, subject)
-        for declared, value in system_values(subject.user, subject.now.at).items()
+    writer = access.writer()
+    rows = {
+        one: _shown(one, subject.values[one.key], subject, one.lock(writer)) for one in catalogue().of_users
     }
     groups: dict[str, list[dict[str, Any]]] = {}
-    for declared, row in values.items():
-        groups.setdefault(declared.group, []).append(row)
+    for one, row in rows.items():
+        groups.setdefault(one.section, []).append(row)
     return {
-        "top": [row for declared, row in values.items() if declared.pinned],
+        "top": [row for one, row in rows.items() if one.pinned is not None],
         "groups": [
-            {"name": name, "open": place == 0, "properties": rows}
-            for place, (name, rows) in enumerate(groups.items())
+            {"name": name, "open": place == 0, "properties": found}
+            for place, (name, found) in enumerate(groups.items())
         ],
-        "set": sum(row["value"] is not None for row in values.values()),
-        "total": len(values),
+        "set": sum(row["value"] is not None for row in rows.values()),
+        "total": len(rows),
     }
 
 
-def _shown(declared: SystemProperty, value: Any, subject: Subject) -> dict[str, Any]:
-    masked = declared.personal and not access.sight().clear
-    text, title = _in_words(declared.key, value, subject)
+def _shown(one: Definition, value: Value, subject: Subject, lock: str | None) -> dict[str, Any]:
+    masked = not access.sees(one) and value.is_set
+    text, title, tags = _in_words(one, value, subject)
     return {
-        "key": declared.key,
-        "label": declared.label,
-        "value": access.sight().external_id(text) if masked and text else text,
+        "key": one.key,
+        "label": one.label,
+        "value": one.type.masked(value.value) if masked else text,
         "masked": masked,
-        "tags": [],
+        "tags": () if masked else tags,
         "title": None if masked else title,
-        "lock": LOCK_REASON,
+        "lock": lock,
     }
 
 
-def _in_words(key: str, value: Any, subject: Subject) -> tuple[str | None, str | None]:
-    now = subject.now
-    if value in (None, ""):
-        return None, None
-    if key == "local_time":
-        return f"{value:%H:%M}", subject.user.timezone
-    if isinstance(value, datetime):
-        return words.ago(value, now), words.exact(value, now)
-    if isinstance(value, int):
-        return f"{value:,}", None
-    named = {"country": words.country, "language": words.language}.get(key)
-    if key == "handler":
-        return words.handler(value, subject.agent.name if subject.agent else None)["label"], None
-    return (named(value), value) if named else (str(value), None)
+def _in_words(
+    one: Definition, value: Value, subject: Subject
+) -> tuple[str | None, str | None, tuple[str, ...]]:
+    if not value.is_set:
+        return None, None, ()
+    if one.key in _MOMENTS:
+        at = datetime.fromisoformat(value.value)
+        return words.ago(at, subject.now), words.exact(at, subject.now), ()
+    if one.key == "handler":
+        agent = subject.agent.name if subject.agent else None
+        return words.handler(value.value, agent)["label"], None, ()
+    if one.key == "local_time":
+        return value.value, subject.user.timezone, ()
+    named = {"country": words.country, "language": words.language}.get(one.key)
+    if named:
+        return named(value.value), value.value, ()
+    rendered = one.type.render(value.value, subject.now.zone)
+    return rendered.text, rendered.title or None, rendered.tags

@@ -1,6 +1,6 @@
 """One user with their identities, read once for all columns of the profile."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,7 +8,8 @@ from admin import words
 from admin.views import shown
 from core.channel import Channel, Reach
 from core.gate import probe
-from core.models import Deployment, Identity, IdentityAlias, Operator, User
+from core.models import Deployment, Identity, IdentityAlias, Operator, Session, User
+from core.values import Value, everything
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,17 @@ class Subject:
             (one.identity.profile_name for one in self.known if one.identity.profile_name), None
         )
         return shown.person(self.user.key, self.user.name or profile_name, self.user.phone, self.user.email)
+
+    @cached_property
+    def session(self) -> Session | None:
+        """Return the newest session."""
+        return Session.find(newest=True, user=self.user.id)
+
+    @cached_property
+    def values(self) -> Mapping[str, Value]:
+        """Return every property by key, whether this operator may see it or not."""
+        identities = [one.identity for one in self.known]
+        return everything(self.user, identities, self.session, self.now.at)
 
     @property
     def current(self) -> Known | None:

@@ -10,8 +10,8 @@ from admin.views import shown
 from admin.views.reading import Known, Subject
 from core import sessions
 from core.channel import Reach, ReachKind, window_of
+from core.declared import local_time
 from core.models import Deployment, Session
-from core.properties import local_time
 
 SESSIONS_SHOWN = 6
 

@@ -6,6 +6,18 @@ from core.models.identity import Identity, IdentityAlias
 from core.models.job import Job, enqueue
 from core.models.message import HeldStatus, Message
 from core.models.operator import Operator, Role
+from core.models.property import (
+    Origin,
+    Property,
+    PropertyChange,
+    PropertyColumn,
+    PropertyOffer,
+    PropertyProposal,
+    PropertySkipped,
+    PropertyVersion,
+    Scope,
+    Source,
+)
 from core.models.session import Session
 from core.models.setting import Setting, read_setting, write_setting
 from core.models.user import Handler, User, UserState
@@ -22,9 +34,19 @@ __all__ = [
     "LogState",
     "Message",
     "Operator",
+    "Origin",
+    "Property",
+    "PropertyChange",
+    "PropertyColumn",
+    "PropertyOffer",
+    "PropertyProposal",
+    "PropertySkipped",
+    "PropertyVersion",
     "Role",
+    "Scope",
     "Session",
     "Setting",
+    "Source",
     "Template",
     "User",
     "UserState",

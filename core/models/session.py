@@ -2,7 +2,7 @@
 
 from peewee import BigAutoField, BigIntegerField, ForeignKeyField, JSONField, TextField
 
-from core.db import MomentField
+from core.db import ExactJSONField, MomentField
 from core.models.base import Table
 from core.models.deployment import Deployment
 from core.models.identity import Identity
@@ -12,7 +12,8 @@ from core.models.user import User
 class Session(Table):
     """One stretch of interaction: opened by a message, over when it `expires` or is `closed`.
 
-    Numbered per user.
+    Numbered per user. `properties` holds the values of its session properties, by key, as
+    `core.properties.Value` writes them.
     """
 
     id = BigAutoField()
@@ -32,3 +33,4 @@ class Session(Table):
     handlers = JSONField(default=list)
     message_count = BigIntegerField(default=0)
     footprint = JSONField(default=dict)
+    properties = ExactJSONField(null=True)
