@@ -8,9 +8,12 @@ from typing import Any
 
 from peewee import Model
 
+from core.catalogue import Writer
 from core.db import database, is_sqlite
+from core.definitions import Draft, apply
 from core.masks import masked_name
-from core.models import Deployment, Identity, IdentityAlias, Message, Session, User
+from core.models import Deployment, Identity, IdentityAlias, Message, Origin, Session, User
+from core.properties import write
 from core.search import UserSearch
 
 FIRST = (
@@ -93,6 +96,27 @@ def lengthen(user_id: int, messages: int, deployment: Deployment, *, seed: int =
         )
         User.update(received_count=User.received_count + messages).where(User.id == user_id).execute()
     _refresh()
+
+
+def define(definitions: int, filterable: int, user_key: str) -> None:
+    """Define properties `bench_<number>`, a few of them pinned, and give one user a value of each."""
+    drafts = [
+        Draft(
+            key=f"bench_{number}",
+            label=f"Bench {number}",
+            type=("text", "integer", "boolean", "date")[number % 4],
+            group=f"Group {number % 12}",
+            pinned=number < 10,
+            filterable=number < filterable,
+            editable_by=("admin", "agent"),
+        )
+        for number in range(definitions)
+    ]
+    apply(creates=drafts)
+    values = {"text": "walnut", "integer": 42, "boolean": True, "date": "2026-11-24"}
+    by = Writer(Origin.IMPORT, "Bench", groups=frozenset({"admin"}))
+    user_id = User.get(User.key == user_key).id
+    write(user_id, {draft.key: values[draft.type] for draft in drafts}, by, quiet=True)
 
 
 def phone(user_id: int) -> str:

@@ -19,7 +19,7 @@ from flask_admin.form import BaseForm
 from flask_login import LoginManager, UserMixin, current_user, login_user
 
 from core.db import connect, database
-from core.models import Operator, User
+from core.models import Operator, Property, User
 
 SHOWN = ("name", "phone", "last_message_text", "last_seen", "handler", "country")
 
@@ -45,8 +45,16 @@ class _Users(ModelView):
         return BaseForm
 
 
+class _Properties(_Users):
+    """The stock list of definitions, as many on a page as are asked for."""
+
+    column_list = ("label", "key", "help", "type", "source", "filled", "pinned", "personal")
+    column_default_sort = ("key", False)
+    can_set_page_size = True
+
+
 def stock_panel() -> Flask:
-    """Return stock Flask-Admin over our table of users, with a login."""
+    """Return stock Flask-Admin over our tables of users and properties, with a login."""
     app = Flask("stock")
     app.config["SECRET_KEY"] = os.environ["PARLEY_SECRET_KEY"]
     connect(os.environ["PARLEY_DATABASE_URL"])
@@ -68,6 +76,7 @@ def stock_panel() -> Flask:
 
     admin = Admin(app, name="Stock")
     admin.add_view(_Users(User, name="Users", endpoint="user"))
+    admin.add_view(_Properties(Property, name="Properties", endpoint="property"))
     return app
 
 
