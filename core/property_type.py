@@ -48,7 +48,7 @@ class Editor(StrEnum):
 
 
 class Operator(StrEnum):
-    """What a condition can ask of a value (A5). Whether it is set or was skipped can be asked of any type."""
+    """What a condition can ask of a value (A5); the last four can be asked of any type."""
 
     IS = "is"
     IS_NOT = "is not"
@@ -76,7 +76,13 @@ class Operator(StrEnum):
     HAS_ALL = "has all of"
     HAS_NONE = "has none of"
     WITHIN = "is within"
+    EXISTS = "exists"
+    MISSING = "does not exist"
+    SKIPPED = "was skipped"
+    NOT_SKIPPED = "was not skipped"
 
+
+STATE_OPERATORS = (Operator.EXISTS, Operator.MISSING, Operator.SKIPPED, Operator.NOT_SKIPPED)
 
 TEXT_OPERATORS = (
     Operator.IS,
@@ -153,7 +159,8 @@ class PropertyType:
     icon: ClassVar[str]
     """A name of the panel's icons."""
     storage: ClassVar[Storage]
-    editor: ClassVar[Editor]
+    editor: Editor
+    """An instance may have another than its class, where the options ask for it."""
     operators: ClassVar[tuple[Operator, ...]] = ()
     """Empty for a type that no condition can ask of; a property of it is not filterable."""
     indexed: ClassVar[bool] = True
@@ -186,6 +193,10 @@ class PropertyType:
 
     def choices(self) -> Sequence[Choice]:
         """Return what can be picked, for a type with choices."""
+        return ()
+
+    def dropped(self, before: "PropertyType") -> Sequence[Choice]:
+        """Return the choices of `before`, of the same type, that this takes no more; who has one keeps it."""
         return ()
 
     def summary(self) -> str:
