@@ -28,6 +28,7 @@ LARGEST_VALUE = 2_000
 _EXAMPLES = 5
 _SAMPLE = 200
 _STEP = 200
+_NOTHING = (None, properties.UNSET_WORD, properties.SKIPPED_WORD)
 _GUESSES = ("boolean", "integer", "decimal", "date", "datetime", "email", "url", "phone", "location")
 
 
@@ -49,7 +50,8 @@ class Proposal:
 def offer(user_id: int, given: Mapping[str, Any], by: Writer, message_id: int | None) -> list[str]:
     """Keep values of keys that nobody defined; call it in the transaction of the bot's answer.
 
-    Returns a sentence for each that cannot even be proposed. A key that was refused is passed over.
+    Returns a sentence for each that cannot even be proposed. A key that was refused is passed over, and so is
+    what sets nothing: null, UNSET and SKIPPED.
     """
     complaints = []
     for key, value in given.items():
@@ -57,7 +59,7 @@ def offer(user_id: int, given: Mapping[str, Any], by: Writer, message_id: int | 
             complaints.append(f"`{snippet(key, 40)}` cannot be a key. {definitions.KEY_RULE}")
         elif tells_consent(key):
             complaints.append(f"`{key}` is locked. A bot sets neither consent nor verification.")
-        elif value is not None and not _keep(user_id, key, value, by, message_id):
+        elif value not in _NOTHING and not _keep(user_id, key, value, by, message_id):
             complaints.append(
                 f"`{key}` was not kept: {MOST_PROPOSALS} keys are proposed already, or it is too large."
             )

@@ -1,8 +1,11 @@
 """Rasa's REST dialect: ask a bot one question, and read its answers, whatever it sends.
 
 `POST {sender, message, metadata}` returns a list of objects with `text`, `image`, `buttons` (`title`,
-`payload`), `attachment` or `custom`, in any combination. A handler of Rasa's that fails still answers 200
-with an empty list.
+`payload`), `attachment`, `custom` or `metadata`, in any combination. A handler of Rasa's that fails still
+answers 200 with an empty list.
+
+Properties come as `metadata: {"properties": {key: value}}`. Rasa's own REST channel passes nothing on that an
+action adds beside `custom`, so the same is read from `custom: {"metadata": {"properties": {...}}}`.
 """
 
 import functools
@@ -11,7 +14,7 @@ import ssl
 import time
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -41,14 +44,15 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """One object of the bot's list: words, the link of a picture, choices, and what Parley cannot show
-    (`other`).
+    """One object of the bot's list: words, the link of a picture, choices, properties by key, and what Parley
+    cannot show (`other`).
     """
 
     text: str = ""
     image: str = ""
     buttons: tuple[tuple[str, str], ...] = ()
     other: Mapping[str, Any] | None = None
+    properties: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,11 @@ class Answers:
 
     answers: tuple[Answer, ...]
     remark: str = ""
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        """Return the properties of all answers; of two values for one key the later counts."""
+        return {key: value for answer in self.answers for key, value in answer.properties.items()}
 
 
 def ask(url: str, token: str | None, question: Mapping[str, Any]) -> Answers:
@@ -163,13 +172,32 @@ def _answer(row: Any) -> Answer | None:
     if link := _attached(attachment):
         text = "\n".join(filter(None, (text, link)))
         attachment = None
-    unshown = {"custom": row.get("custom"), "attachment": attachment}
+    custom, properties = _properties(row)
+    unshown = {"custom": custom, "attachment": attachment}
     if row.get("image") and not image:
         unshown["image"] = row["image"]
     other = {name: clean_json(value) for name, value in unshown.items() if value not in (None, "", [], {})}
-    if not (text or image or buttons or other):
+    if not (text or image or buttons or other or properties):
         return None
-    return Answer(text, image, buttons, other or None)
+    return Answer(text, image, buttons, other or None, properties)
+
+
+def _properties(row: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return what `custom` holds beside properties, and the properties from there and from `metadata`."""
+    custom, found = row.get("custom"), [_named(row.get("metadata"))]
+    if isinstance(custom, dict) and (inner := _named(custom.get("metadata"))) is not None:
+        found.append(inner)
+        rest = {name: value for name, value in custom["metadata"].items() if name != "properties"}
+        custom = {name: value for name, value in custom.items() if name != "metadata"}
+        if rest:
+            custom["metadata"] = rest
+    return custom, {key: value for one in found for key, value in clean_json(one or {}).items()}
+
+
+def _named(metadata: Any) -> dict[str, Any] | None:
+    """Return the properties in `metadata`, where there are any."""
+    properties = metadata.get("properties") if isinstance(metadata, dict) else None
+    return properties if isinstance(properties, dict) else None
 
 
 def _buttons(value: Any) -> tuple[tuple[str, str], ...]:

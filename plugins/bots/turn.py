@@ -21,7 +21,7 @@ from core.deployments import UnknownChannel, channel_class
 from core.models import Handler, Identity, Job, Message, User, enqueue
 from core.retry import Retry
 from core.secrets import SecretUnreadable
-from plugins.bots import rasa
+from plugins.bots import properties, rasa
 from plugins.bots.models import Bot
 
 log = logging.getLogger(__name__)
@@ -114,6 +114,7 @@ def _question(turn: _Turn) -> dict[str, Any]:
         "language": user.language,
         "at": message.at.isoformat(),
         "payload": payload,
+        "properties": properties.open_to_bots(user, message.session_id),
     }
     return {
         "sender": turn.identity.key,
@@ -123,30 +124,45 @@ def _question(turn: _Turn) -> dict[str, Any]:
 
 
 def _answer(turn: _Turn, answers: rasa.Answers) -> None:
-    """Put all answers into the conversation, in their order, in one transaction; what the gate refuses is
-    kept there as not sent.
+    """Put all answers into the conversation, in their order, and write the properties, in one transaction.
+
+    What the gate refuses is kept there as not sent. Properties are written in any case: what the user said
+    stays true when somebody else answers.
     """
-    capabilities = channel_class(turn.identity.deployment.channel).capabilities
-    author = Author(AuthorKind.BOT, turn.bot.name)
     with database.atomic():
         conversation.lock_user(turn.user.id)
         if not _conclude(turn.job):
             return
-        position = 0
-        for answer in answers.answers:
-            for message in messages_of(answer, capabilities):
-                key = f"bots:{turn.message.id}:{position}"
-                outbound.send(turn.identity.id, message, author, request_key=key)
-                position += 1
-            if answer.other:
-                what = " and ".join(sorted(answer.other))
-                said = f"{turn.bot.name} also sent {what}; {_channel(turn)} does not carry that to the user."
-                _note(turn, "bot_extra", said, position, raw=answer.other)
-                position += 1
+        refused = properties.keep(turn.user.id, answers.properties, turn.bot.name, turn.message.id)
+        position = _send(turn, answers)
+        if refused:
+            said = f"{turn.bot.name} sent properties that were not taken. {' '.join(refused.sentences)}"
+            _note(turn, "bot_property_refused", said, position, keys=refused.keys)
+            position += 1
         if not answers.answers:
             _note(turn, "bot_silent", f"{turn.bot.name} gave no answer.", position)
         elif answers.remark:
             _note(turn, "bot_failed", f"{turn.bot.name}: {answers.remark}.", position, reason=answers.remark)
+        elif position == 0:
+            _note(turn, "bot_silent", f"{turn.bot.name} sent properties, and no words.", position)
+
+
+def _send(turn: _Turn, answers: rasa.Answers) -> int:
+    """Send what is meant for the user, note what cannot be sent, and return how many entries that made."""
+    capabilities = channel_class(turn.identity.deployment.channel).capabilities
+    author = Author(AuthorKind.BOT, turn.bot.name)
+    position = 0
+    for answer in answers.answers:
+        for message in messages_of(answer, capabilities):
+            key = f"bots:{turn.message.id}:{position}"
+            outbound.send(turn.identity.id, message, author, request_key=key)
+            position += 1
+        if answer.other:
+            what = " and ".join(sorted(answer.other))
+            said = f"{turn.bot.name} also sent {what}; {_channel(turn)} does not carry that to the user."
+            _note(turn, "bot_extra", said, position, raw=answer.other)
+            position += 1
+    return position
 
 
 def messages_of(answer: rasa.Answer, capabilities: Capabilities) -> Iterator[Outbound]:
