@@ -17,7 +17,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from core import masks, phones
-from core.catalogue import Definition, Writer
+from core.catalogue import API, Definition, Writer
 from core.context import EXTENSION, parley
 from core.models import Operator, Origin, Role, User, UserState
 
@@ -33,6 +33,7 @@ class May(StrEnum):
 
     READ_AUDIENCE = "read_audience"
     SEE_PERSONAL = "see_personal"
+    EDIT_PROPERTIES = "edit_properties"
     START_CHAT = "start_chat"
     RELEASE_OTHERS = "release_others"
     DEFINE_PROPERTIES = "define_properties"
@@ -41,8 +42,8 @@ class May(StrEnum):
 
 ROLES: Mapping[str, frozenset[May]] = {
     Role.ADMIN: frozenset(May),
-    Role.BUILDER: frozenset({May.READ_AUDIENCE, May.DEFINE_PROPERTIES}),
-    Role.AGENT: frozenset({May.READ_AUDIENCE, May.SEE_PERSONAL, May.START_CHAT}),
+    Role.BUILDER: frozenset({May.READ_AUDIENCE, May.EDIT_PROPERTIES, May.DEFINE_PROPERTIES}),
+    Role.AGENT: frozenset({May.READ_AUDIENCE, May.SEE_PERSONAL, May.EDIT_PROPERTIES, May.START_CHAT}),
     Role.AUDITOR: frozenset({May.READ_AUDIENCE}),
 }
 
@@ -59,6 +60,17 @@ class Decision:
     def is_public(self) -> bool:
         """Say whether the guard lets everybody pass."""
         return self.permission is None and not self.signed_in
+
+
+@dataclass(frozen=True)
+class Deputy:
+    """A program at work for an operator, by a token called `name`: it may what its `owner` may at the moment,
+    and of that no more than `allowed`.
+    """
+
+    owner: Operator
+    name: str
+    allowed: frozenset[May]
 
 
 # Routes of core, which knows nothing of roles, and files of Flask-Admin.
@@ -117,13 +129,26 @@ def guard() -> ResponseReturnValue | None:
     return None
 
 
+def act_for(deputy: Deputy) -> None:
+    """Let the rest of this request be the work of `deputy`, whatever cookie came with it."""
+    g.pop("parley_sight", None)
+    g.parley_deputy = deputy
+
+
+def _deputy() -> Deputy | None:
+    found: Deputy | None = g.get("parley_deputy")
+    return found
+
+
 def current_operator() -> Operator | None:
-    """Return the operator who is signed in, or None."""
+    """Return the operator who is signed in, or for whom a program is at work; None where there is neither."""
+    if deputy := _deputy():
+        return deputy.owner
     return current_user.operator if current_user.is_authenticated else None
 
 
 def operator() -> Operator:
-    """Return the operator who is signed in; 401 when nobody is."""
+    """Return the current operator; 401 when there is none."""
     return current_operator() or abort(401)
 
 
@@ -134,8 +159,16 @@ def permissions(someone: Operator | None) -> frozenset[May]:
 
 
 def may(permission: May) -> bool:
-    """Say whether the current operator has `permission`."""
+    """Say whether the current operator has `permission`; a program at work for them must have it as well."""
+    deputy = _deputy()
+    if deputy is not None and permission not in deputy.allowed:
+        return False
     return permission in permissions(current_operator())
+
+
+def edits_values(someone: Operator) -> bool:
+    """Say whether an operator edits any property at all, or lets a program do so: an auditor does not."""
+    return bool(someone.active and _groups(someone))
 
 
 def require(permission: May) -> None:
@@ -206,10 +239,21 @@ def sight() -> Sight:
 
 
 def writer() -> Writer:
-    """Return the current operator as one who sets values; an auditor edits none, whoever may."""
-    someone = operator()
-    groups = frozenset(str(role) for role in someone.roles) - {Role.AUDITOR}
-    return Writer(Origin.OPERATOR, someone.name, someone.id, groups, sees_personal=sight().clear)
+    """Return the current operator as one who sets values; an auditor edits none, whoever may.
+
+    A program at work for an operator is of the group `api`, and of none of the operator's.
+    """
+    someone, deputy = operator(), _deputy()
+    if deputy is None:
+        return Writer(
+            Origin.OPERATOR, someone.name, someone.id, _groups(someone), sees_personal=sight().clear
+        )
+    groups = frozenset({API}) if edits_values(someone) else frozenset[str]()
+    return Writer(Origin.API, deputy.name, someone.id, groups, sees_personal=sight().clear)
+
+
+def _groups(someone: Operator) -> frozenset[str]:
+    return frozenset(str(role) for role in someone.roles if role in ROLES) - {Role.AUDITOR}
 
 
 def sees(definition: Definition) -> bool:

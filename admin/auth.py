@@ -72,7 +72,7 @@ def sign_in() -> ResponseReturnValue:
     if counted is None:
         return _login_page(wanted, email, _TOO_MANY), 429
     right = passwords.is_right(request.form.get("password", ""), found.password_hash if found else None)
-    if found is None or not right or not found.active or not _may_be_here(found):
+    if found is None or not right or not found.active or not may_be_here(found):
         return _login_page(wanted, email, _WRONG), 401
     logins.succeeded(counted)
     _note(found, request.form["password"])
@@ -112,10 +112,10 @@ def _load(key: str) -> SignedIn | None:
     # What a page fetches by itself keeps nobody signed in.
     active = access.wants_page() or request.method == "POST"
     login = logins.find(key, active=active)
-    return SignedIn(login) if login is not None and _may_be_here(login.operator) else None
+    return SignedIn(login) if login is not None and may_be_here(login.operator) else None
 
 
-def _may_be_here(operator: Operator) -> bool:
+def may_be_here(operator: Operator) -> bool:
     """Say whether an operator may use this address: demo logins work on this machine only.
 
     Only the address of the connection counts. A header can make it stricter: it shows that a proxy passes on

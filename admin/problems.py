@@ -2,8 +2,9 @@
 
 import logging
 import secrets
+from collections.abc import Callable
 
-from flask import Flask, Response, jsonify, make_response, render_template, request, url_for
+from flask import Flask, Response, current_app, jsonify, make_response, render_template, request, url_for
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
@@ -12,12 +13,29 @@ from admin.headers import POLICY
 
 log = logging.getLogger(__name__)
 
+_EXTENSION = "parley.problems"
+Form = Callable[[int, str | None, str | None], Response]
+"""Makes the answer of an error: its code, what is to be said or None, and what finds it in the log."""
+
 _OLD_FORM = "The form was too old. Nothing was saved. Go back, reload the page and send it again."
 
 
 def prepare(app: Flask) -> None:
     """Answer HTTP errors with a page where a page was asked for, else with one sentence."""
     app.register_error_handler(HTTPException, _answer)
+
+
+def answer_under(app: Flask, path: str, form: Form) -> None:
+    """Let errors below `path`, which ends with a slash, be answered in the form of a plugin."""
+    app.extensions.setdefault(_EXTENSION, {})[path] = form
+
+
+def _form() -> Form:
+    forms: dict[str, Form] = current_app.extensions.get(_EXTENSION, {})
+    for path, form in forms.items():
+        if request.path.startswith(path):
+            return form
+    return _as_page if access.wants_page() else _as_json
 
 
 def _answer(error: HTTPException) -> HTTPException | Response:
@@ -31,7 +49,7 @@ def _answer(error: HTTPException) -> HTTPException | Response:
     said = error.description if error.description != type(error).description else None
     if isinstance(error, CSRFError):
         said = _OLD_FORM
-    response = _as_page(code, said, reference) if access.wants_page() else _as_json(code, said, reference)
+    response = _form()(code, said, reference)
     for name, value in error.get_headers():
         if name not in ("Content-Type", "Content-Length"):
             response.headers[name] = value

@@ -99,11 +99,15 @@ def standing(user_id: int, definitions: Collection[Definition]) -> dict[str, Pro
     return {ids[one.property_id]: one for one in found}
 
 
-def history(user_id: int, definition: Definition, limit: int = LONGEST_HISTORY) -> list[PropertyChange]:
-    """Return the changes of one property, newest first."""
+def history(
+    user_id: int, definition: Definition, limit: int = LONGEST_HISTORY, *, before: int | None = None
+) -> list[PropertyChange]:
+    """Return the changes of one property, newest first: all, or those `before` the change with this id."""
     found = PropertyChange.select().where(
         PropertyChange.user == user_id, PropertyChange.property == definition.id
     )
+    if before is not None:
+        found = found.where(PropertyChange.id < before)
     return list(found.order_by(PropertyChange.id.desc()).limit(limit))
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-SHIPPED = ("channels.whatsapp", "channels.web", "admin", "plugins.bots", "plugins.money")
+SHIPPED = ("channels.whatsapp", "channels.web", "admin", "plugins.bots", "plugins.api", "plugins.money")
 
 DEMO = "plugins.demo"
 
