@@ -32,6 +32,9 @@ TABLE = {
     "audience.send": CHATS,
     "audience.send_template": CHATS,
     "audience.release": CHATS,
+    "audience.placeholders": CHATS,
+    "audience.preview": CHATS,
+    "audience.templates": CHATS,
 }
 """PRODUCT.md's roles, for every page of the panel that wants a login."""
 

@@ -2,6 +2,7 @@
 
 import { now } from "./clock.js";
 import { NoFragment, fetchFragment } from "./fragments.js";
+import { Preview, Suggestions, keysOf } from "./placeholders.js";
 import { element, icon } from "./shell.js";
 
 const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
@@ -21,7 +22,17 @@ export class Composer {
     Object.assign(this, { place, pending, apply, closed, sending, failed });
     this.key = `parley-draft:${user}`;
     this.queue = [];
-    place.addEventListener("input", (event) => event.target.matches("[data-draft]") && this.typed());
+    this.suggestions = new Suggestions(() => this.typed());
+    this.preview = new Preview((length) => this.measure(length));
+    place.addEventListener("input", (event) => {
+      if (event.target.matches("[data-draft]")) {
+        this.typed();
+        this.suggestions.follow();
+      } else if (event.target.closest("[data-fill]")) {
+        event.target.removeAttribute("aria-invalid");
+        this.preview.follow();
+      }
+    });
     place.addEventListener("keydown", (event) => this.keyed(event));
     place.addEventListener("submit", (event) => {
       if (!event.target.matches("[data-send]")) return;
@@ -54,6 +65,8 @@ export class Composer {
     const field = this.field;
     if (field) {
       if (!field.value && this.draft) field.value = this.draft;
+      this.suggestions.bind(field);
+      this.preview.bind(field);
       this.typed();
     }
     const kept = this.place.querySelector("[data-kept]");
@@ -74,7 +87,24 @@ export class Composer {
       field.style.height = "auto";
       field.style.height = `${field.scrollHeight}px`;
     }
-    const length = [...field.value].length;
+    const wanted = keysOf(field.value);
+    for (const one of this.fills) {
+      one.hidden = !wanted.has(one.dataset.fill);
+      one.querySelector("input").disabled = one.hidden;
+    }
+    const asked = this.place.querySelector("[data-asked]");
+    if (asked) asked.hidden = this.fills.every((one) => one.hidden);
+    this.preview.follow();
+    this.measure(null);
+  }
+
+  /* Say how much of the channel's limit is used: by the text as it is sent, which only the server knows where it is filled. */
+  measure(filled) {
+    const field = this.field;
+    if (!field) return;
+    if (!this.preview.wanted) this.length = [...field.value].length;
+    else this.length = filled ?? this.length ?? 0;
+    const { length } = this;
     const limit = Number(field.dataset.limit);
     const said = this.place.querySelector("output");
     const near = length > limit * 0.9;
@@ -84,8 +114,27 @@ export class Composer {
     this.place.querySelector("[data-send] [type=submit]").disabled = length > limit;
   }
 
+  /* ── Values that the text needs and the user does not have (P8) ── */
+
+  get fills() {
+    return [...this.place.querySelectorAll("[data-fill]")];
+  }
+
+  /** The keys that were asked for, so that the server asks for them again when it draws the composer anew. */
+  get asked() {
+    return this.fills.filter((one) => !one.hidden).map((one) => one.dataset.fill);
+  }
+
+  /* Lead to the first of the values that are still empty, and return their fields. */
+  askFor() {
+    const empty = this.fills.map((one) => one.querySelector("input")).filter((input) => !input.disabled && !input.value.trim());
+    empty[0]?.focus();
+    return empty;
+  }
+
   keyed(event) {
-    if (!event.target.matches("[data-draft]") || event.key !== "Enter") return;
+    if (!event.target.matches("[data-draft]")) return;
+    if (this.suggestions.keyed(event) || event.key !== "Enter") return;
     /* While an input method composes, Enter chooses its proposal. */
     if (event.shiftKey || event.altKey || event.isComposing || event.keyCode === 229) return;
     event.preventDefault();
@@ -110,9 +159,12 @@ export class Composer {
     const form = field.form;
     const text = field.value.trim();
     if (!text || form.querySelector("[type=submit]").disabled) return;
+    const empty = this.askFor();
+    for (const input of empty) input.setAttribute("aria-invalid", "true");
+    if (empty.length) return;
     const body = new FormData(form);
     body.set("client_id", clientId());
-    this.queue.push({ url: form.action, body, text, bubble: this.bubble(text) });
+    this.queue.push({ url: form.action, body, text, bubble: this.bubble(this.preview.filled(text)) });
     field.value = "";
     this.typed();
     field.focus();
@@ -159,6 +211,7 @@ export class Composer {
           this.putBack([one, ...rest].map((each) => each.text).join("\n"));
         }
         this.apply(answer.part);
+        if (answer.status === 422) this.askFor();
       }
     } finally {
       this.busy = false;

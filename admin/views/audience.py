@@ -19,6 +19,7 @@ from admin.views import live, shown
 from admin.views.base import ReadOnlyView
 from admin.views.profile import ProfilePages
 from admin.views.rows import Rows
+from admin.views.writing import WritingPages
 from core import audience, search
 from core.cursor import Cursor
 from core.models import read_setting, write_setting
@@ -39,7 +40,7 @@ _NAMES = tuple(COLUMNS)
 SHOWN_AT_FIRST = ("name", "window", "last_message", "last_seen", "handler", "country")
 
 
-class AudienceView(ProfilePages, ReadOnlyView):
+class AudienceView(ProfilePages, WritingPages, ReadOnlyView):
     """The list, and behind each name the profile."""
 
     list_template = "parley/audience.html"

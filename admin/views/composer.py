@@ -2,18 +2,24 @@
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from flask import request, url_for
 
 from admin import access, words
 from admin.access import May
 from admin.views.reading import Known, Subject
-from core.catalogue import catalogue
 from core.channel import Author, AuthorKind, Outbound, TemplateCall
+from core.declared import local_time
 from core.models import Handler, Template
 from core.outbound import variables
+from core.placeholders import Filled, Filling, NotFillable
+from core.placeholders import Known as Fillable
 
+_FILL = "fill-"
+_MOST_ASKED = 20
 _ANY_TEMPLATE = Outbound(template=TemplateCall("", ""))
 _CLIENT_ID = re.compile(r"[A-Za-z0-9-]{8,80}", re.ASCII)
 _NOT_FOR_YOUR_ROLE = "Your role reads conversations. Agents and admins write."
@@ -22,7 +28,10 @@ _NO_IDENTITY = "This user is on no channel yet, so nobody can write to them."
 
 @dataclass(frozen=True)
 class Tried:
-    """What came of the last try to do something here: what is said about it, and what was typed."""
+    """What came of the last try to do something here: what is said about it, and what was typed.
+
+    `asked` are the keys of values that were missing, and `given` what was typed for them.
+    """
 
     tone: str = ""
     title: str = ""
@@ -31,9 +40,11 @@ class Tried:
     status: int = 200
     template_id: int | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
+    asked: Sequence[str] = ()
+    given: Mapping[str, str] = field(default_factory=dict)
 
 
-def column(subject: Subject, chosen: Known | None, tried: Tried, urls: Mapping[str, str]) -> dict[str, Any]:
+def column(subject: Subject, chosen: Known | None, tried: Tried, where: Mapping[str, Any]) -> dict[str, Any]:
     """Return what parley/_composer.html shows; `chosen` is the identity that is written to."""
     state, reason = _state(subject, chosen)
     identities = [_identity(one, subject) for one in subject.known]
@@ -49,25 +60,107 @@ def column(subject: Subject, chosen: Known | None, tried: Tried, urls: Mapping[s
         "templates": Template.select().where(_approved(chosen)).count() if _offers(subject, chosen) else 0,
         "text_limit": chosen.served.capabilities.text if chosen and chosen.served else 0,
         "draft": tried.draft,
+        "asked": _asked(subject, tried) if state == "active" else [],
         "client_id": secrets.token_hex(16),
         "notice": {"tone": tried.tone, "title": tried.title, "text": tried.text} if tried.title else None,
-        **urls,
+        **where,
     }
 
 
-def dialogs(subject: Subject, chosen: Known | None, tried: Tried, template_id: int | None) -> dict[str, Any]:
-    """Return what parley/_dialogs.html shows."""
+def dialogs(
+    subject: Subject, chosen: Known | None, tried: Tried, dialog: str, template_id: int | None
+) -> dict[str, Any]:
+    """Return what parley/_dialogs.html shows; the templates are read when their dialog is to be shown."""
+    return {
+        "bot_name": "the bot",
+        "templates": templates(subject, chosen, tried, template_id) if dialog == "template" else None,
+    }
+
+
+def templates(
+    subject: Subject, chosen: Known | None, tried: Tried, template_id: int | None
+) -> dict[str, Any]:
+    """Return what parley/_templates.html shows: every approved template by name, and the chosen one in full.
+
+    A template that is the only one is chosen.
+    """
     found = (
         list(Template.select().where(_approved(chosen)).order_by(Template.name, Template.language))
         if _offers(subject, chosen)
         else []
     )
-    wanted = tried.template_id or template_id
-    known = _fillings(subject)
+    wanted = tried.template_id or template_id or (found[0].id if len(found) == 1 else None)
+    one = next((one for one in found if one.id == wanted), None)
     return {
-        "bot_name": "the bot",
-        "templates": [_template(one, known, tried) for one in found],
-        "template": wanted if any(one.id == wanted for one in found) else None,
+        "listed": [
+            {
+                "id": one.id,
+                "name": one.name,
+                "language": one.language,
+                "category": one.category.capitalize(),
+            }
+            for one in found
+        ],
+        "chosen": _template(one, fillable(subject), tried) if one else None,
+    }
+
+
+def fillable(subject: Subject) -> Fillable:
+    """Return what this operator can fill texts to the user with (P8)."""
+    there = local_time(subject.user, subject.now.at)
+    return Fillable(subject.values, access.writer(), there.tzinfo if there else None)
+
+
+def filled(subject: Subject, text: str) -> tuple[Filled, dict[str, str]]:
+    """Return a text that was posted, filled, and what was typed for values that were missing.
+
+    Raises NotFillable.
+    """
+    given = {
+        name.removeprefix(_FILL): value.strip()
+        for name, value in request.form.items()
+        if name.startswith(_FILL)
+    }
+    return fillable(subject).fill(text, given), given
+
+
+def asks(
+    missing: Sequence[Filling],
+    text: str,
+    given: Mapping[str, str],
+    not_done: str = "The message was not sent.",
+) -> Tried:
+    """Ask for the values that a text needs and the user does not have; the text is kept."""
+    names, has = words.joined([one.label for one in missing]), "has" if len(missing) == 1 else "have"
+    return Tried(
+        "warn",
+        f"{names} {has} no value for this user.",
+        f"{not_done} Your text is kept. Fill in what is missing, and send it again.",
+        draft=text,
+        status=422,
+        asked=[one.key for one in missing],
+        given=given,
+    )
+
+
+def urls(key: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return where the composer's forms and links lead; `arguments` are what a link of the page keeps."""
+    without_via = {name: value for name, value in arguments.items() if name != "via"}
+    page = url_for(".profile", key=key, **without_via)
+    joint = "&" if "?" in page else "?"
+    return {
+        "urls": {
+            "send": url_for(".send", key=key, **arguments),
+            "start_chat": url_for(".start_chat", key=key, **arguments),
+            "assign": url_for(".release", key=key, **arguments),
+            "template": url_for(".send_template", key=key, **arguments),
+            "placeholders": url_for(".placeholders", key=key),
+            "preview": url_for(".preview", key=key),
+            "templates": url_for(".templates", key=key, **arguments),
+        },
+        "via_url": f"{page}{joint}via=",
+        "assign_url": url_for(".profile", key=key, **arguments, dialog="assign"),
+        "template_url": url_for(".profile", key=key, **arguments, dialog="template"),
     }
 
 
@@ -153,11 +246,26 @@ def _approved(chosen: Known | None) -> Any:
     return (Template.deployment == (chosen.deployment.id if chosen else 0)) & (Template.status == "approved")
 
 
-def _template(template: Template, known: Mapping[str, tuple[str, str]], tried: Tried) -> dict[str, Any]:
-    typed = tried.parameters if tried.template_id == template.id else {}
+def _asked(subject: Subject, tried: Tried) -> list[dict[str, Any]]:
+    """Return the fields for what is still missing; an open page says with `ask` for what it was asked."""
+    known, found = fillable(subject), []
+    for key in (tried.asked or request.args.getlist("ask"))[:_MOST_ASKED]:
+        try:
+            filling = known.find(key)
+        except NotFillable:
+            continue  # of a link that somebody made, or of a property that is gone
+        if filling.text is None:
+            value = tried.given.get(key, "")
+            found.append({"key": filling.key, "label": filling.label, "help": filling.help, "value": value})
+    return found
+
+
+def _template(template: Template, known: Fillable, tried: Tried) -> dict[str, Any]:
+    is_tried = tried.template_id == template.id
+    typed = tried.parameters if is_tried else {}
     parameters = []
     for name in variables(template):
-        source, value = known.get(name.lower(), (None, ""))
+        source, value = _prefilled(known, name)
         parameters.append(
             {
                 "name": name,
@@ -170,33 +278,19 @@ def _template(template: Template, known: Mapping[str, tuple[str, str]], tried: T
         "id": template.id,
         "name": template.name,
         "language": template.language,
-        "category": template.category.capitalize(),
         "header": template.header,
         "body": template.body,
         "footer": template.footer,
         "buttons": template.buttons,
         "params": parameters,
+        "tried": is_tried,
     }
 
 
-def _fillings(subject: Subject) -> dict[str, tuple[str, str]]:
-    """Return what a template's named values are filled with, each with the name of its property."""
-    user, see = subject.user, access.sight()
-    if not see.clear:
-        return {}
-    name = (user.name or "").strip()
-    known = {
-        "name": ("Name", name),
-        "full_name": ("Name", name),
-        "first_name": ("Name", words.first_name(name)),
-        "email": ("Email", user.email or ""),
-        "phone": ("Phone", see.phone(user.phone)),
-    }
-    for definition in catalogue().of_users:
-        value = subject.values[definition.key]
-        if value.is_set and definition.key not in known:
-            known[definition.key] = (
-                definition.label,
-                definition.type.render(value.value, subject.now.zone).text,
-            )
-    return known
+def _prefilled(known: Fillable, name: str) -> tuple[str | None, str]:
+    """Return the property that a parameter is named after, and its value, in one line as parameters are."""
+    try:
+        found = known.find("name" if name.lower() == "full_name" else name)
+    except NotFillable:
+        return None, ""
+    return found.source, " ".join((found.text or "").split())

@@ -18,6 +18,7 @@ from core.cursor import Cursor
 from core.handover import Refused
 from core.models import Template, User
 from core.outbound import BadMessage, NotYours
+from core.placeholders import NotFillable
 
 _PANELS = ("who", "chat", "props")
 _KEPT = "Your text is kept."
@@ -78,10 +79,13 @@ class ProfilePages:
         subject, chosen = _subject_and_identity(user)
         text = request.form.get("text", "").replace("\r\n", "\n")
         try:
+            filled, given = composer.filled(subject, text.strip())
+            if filled.missing:
+                return self._show(user, composer.asks(filled.missing, text, given))
             sent = outbound.send(
-                chosen.identity.id, Outbound(text=text.strip()), _author(subject), _request_key(subject)
+                chosen.identity.id, Outbound(text=filled.text), _author(subject), _request_key(subject)
             )
-        except BadMessage as error:
+        except (BadMessage, NotFillable) as error:
             return self._show(user, Tried("bad", str(error), _KEPT, draft=text, status=422))
         except NotYours as error:
             return self._show(user, Tried("warn", "The message was not sent.", f"{error} {_KEPT}", text, 409))
@@ -122,14 +126,17 @@ class ProfilePages:
         text = request.form.get("text", "").replace("\r\n", "\n").strip()
         not_done = "The chat was not assigned to the bot."
         try:
+            filled, given = composer.filled(subject, text)
+            if filled.missing:
+                return self._show(user, composer.asks(filled.missing, text, given, not_done))
             handover.release(
                 user.id,
                 subject.operator,
-                text,
+                filled.text,
                 identity_id=chosen.identity.id,
                 anyone=access.may(May.RELEASE_OTHERS),
             )
-        except BadMessage as error:
+        except (BadMessage, NotFillable) as error:
             return self._show(user, Tried("bad", str(error), f"{not_done} {_KEPT}", text, 422))
         except NotYours as error:
             return self._show(user, Tried("warn", not_done, str(error), text, 409))
@@ -154,16 +161,19 @@ class ProfilePages:
         wanted = _filter()
         before = None if parts else _place("before")
         asked = request.args.get("dialog", "")
+        dialog = "template" if tried.template_id else asked if asked in ("assign", "template") else ""
         context: dict[str, Any] = {
             "user": {"key": user.key, "name": subject.person.name, "avatar": subject.person.avatar},
             "who": who.column(subject),
             "stream": _with_links(stream.column(subject, wanted, before=before), user.key, arguments, before),
-            "composer": composer.column(subject, chosen, tried, _composer_urls(user.key, arguments)),
-            "dialogs": composer.dialogs(subject, chosen, tried, request.args.get("template", type=int)),
+            "composer": composer.column(subject, chosen, tried, composer.urls(user.key, arguments)),
+            "dialogs": composer.dialogs(
+                subject, chosen, tried, dialog, request.args.get("template", type=int)
+            ),
             "props": properties.column(subject),
             "filters": _filters(subject, wanted, user.key),
             "shown": request.args.get("panel") if request.args.get("panel") in _PANELS else "chat",
-            "dialog": "template" if tried.template_id else asked if asked in ("assign", "template") else "",
+            "dialog": dialog,
             "urls": {
                 "page": page_url,
                 "stream": url_for(".stream", key=user.key),
@@ -258,23 +268,6 @@ def _filters(subject: Subject, wanted: stream.Filter, key: str) -> dict[str, Any
             author: url_for(".profile", key=key, author=author or None, **kept)
             for author in ("", *stream.AUTHORS)
         },
-    }
-
-
-def _composer_urls(key: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    without_via = {name: value for name, value in arguments.items() if name != "via"}
-    page = url_for(".profile", key=key, **without_via)
-    joint = "&" if "?" in page else "?"
-    return {
-        "urls": {
-            "send": url_for(".send", key=key, **arguments),
-            "start_chat": url_for(".start_chat", key=key, **arguments),
-            "assign": url_for(".release", key=key, **arguments),
-            "template": url_for(".send_template", key=key, **arguments),
-        },
-        "via_url": f"{page}{joint}via=",
-        "assign_url": url_for(".profile", key=key, **arguments, dialog="assign"),
-        "template_url": url_for(".profile", key=key, **arguments, dialog="template"),
     }
 
 
