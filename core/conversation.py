@@ -60,6 +60,13 @@ def lock(identity_id: int) -> Identity:
     return identity
 
 
+def answered_by(entry: Entry) -> str | None:
+    """Return who a session is to name as one that answered in it; None for the user's own."""
+    if entry.author is AuthorKind.USER:
+        return None
+    return entry.author_name or entry.author if entry.author is AuthorKind.AGENT else entry.author
+
+
 def append(user: User, identity: Identity, entry: Entry, event: str) -> Message:
     """Add `entry` to the conversation of `user`, whose row is locked, and record `event`.
 
@@ -77,7 +84,7 @@ def append(user: User, identity: Identity, entry: Entry, event: str) -> Message:
             identity,
             entry.at,
             inbound=entry.author is AuthorKind.USER,
-            handler=_answered_by(entry),
+            handler=answered_by(entry),
             footprint=entry.footprint,
         )
         _keep_in_step(user, identity, entry, text)
@@ -173,13 +180,6 @@ def _beyond(place: Cursor, *, forward: bool) -> Any:
     if forward:
         return (Message.at >= place.at) & ((Message.at > place.at) | (Message.id > place.id))
     return (Message.at <= place.at) & ((Message.at < place.at) | (Message.id < place.id))
-
-
-def _answered_by(entry: Entry) -> str | None:
-    """Return who a session is to name as one that answered in it."""
-    if entry.author is AuthorKind.USER:
-        return None
-    return entry.author_name or entry.author if entry.author is AuthorKind.AGENT else entry.author
 
 
 def _keep_in_step(user: User, identity: Identity, entry: Entry, text: str) -> None:

@@ -28,8 +28,20 @@ from playwright.sync_api import Browser, Page, expect
 
 from admin import passwords
 from conftest import close, settings_for
-from core import Author, Outbound, ReachKind, clock, conversation, search
+from core import (
+    Author,
+    Outbound,
+    ReachKind,
+    clock,
+    conversation,
+    definitions,
+    properties,
+    proposals,
+    search,
+    values,
+)
 from core.app import create_app
+from core.catalogue import Writer, catalogue
 from core.channel import AuthorKind, Delivery
 from core.cli import parley as command
 from core.clock import HeldClock
@@ -44,6 +56,9 @@ from core.models import (
     Job,
     Message,
     Operator,
+    Origin,
+    PropertyChange,
+    PropertyOffer,
     Role,
     Session,
     Template,
@@ -52,9 +67,11 @@ from core.models import (
 from core.outbound import send
 from plugins.demo import bot, workspace
 from plugins.demo.cast import COUNT, drafts
-from plugins.demo.draft import Draft
+from plugins.demo.draft import Draft, Sets
 from plugins.demo.people import people
 from plugins.demo.phrases import LANGUAGES, TEXTS
+from plugins.demo.properties import PINNED, PROPERTIES
+from plugins.demo.store import SAID
 from plugins.demo.whatsapp_provider.examine import TEMPLATES
 from running import Running, wait_for
 from servers import drop_postgres, postgres_url
@@ -131,20 +148,37 @@ COMPARED = {
     User: ("received_count", "sent_count", "session_count", "first_seen", "last_seen", "last_message_at",
            "last_message_author", "last_message_name", "last_message_text"),
     Session: ("number", "opened", "last_inbound", "last_message", "expires", "handlers", "message_count",
-              "footprint", "closed"),
+              "footprint", "closed", "properties"),
     Message: ("at", "author", "author_name", "kind", "text", "payload", "reply_to", "state", "error"),
+    PropertyChange: ("property", "before", "after", "origin", "actor", "operator", "at", "holds"),
+    PropertyOffer: ("proposal", "value", "at"),
 }  # fmt: skip
 
 
 def test_it_is_what_core_would_have_written_message_by_message(demo: Flask, clock: HeldClock) -> None:
     agents = [one for one in Operator.select().order_by(Operator.id) if Role.AGENT in one.roles]
     told = list(drafts(agents, clock.now()))
-    for draft in [*told[:20], *told[20::60]]:
+    overruled = [draft for draft in told[20:] if is_overruled(draft)]
+    for draft in [*told[:20], *told[20::60], *overruled[:3]]:
         loaded = by_alias(draft)
-        again = tell(draft)
+        again = tell(draft, loaded, clock)
         for table, columns in COMPARED.items():
             assert rows_of(table, loaded, columns) == rows_of(table, again, columns)
         assert place_of_last_identity(loaded) == place_of_last_identity(again)
+        assert values.values(loaded.id) == values.values(again.id)
+        assert texts_of_causes(loaded) == texts_of_causes(again)
+        assert labels_of_entries(loaded) == labels_of_entries(again)
+
+
+def is_overruled(draft: Draft) -> bool:
+    """Say whether the bot would set what a person has set before."""
+    held: set[str] = set()
+    for one in sorted(draft.placed, key=lambda placed: placed.entry.at):
+        if one.sets and one.sets.by.origin.is_person:
+            held |= one.sets.given.keys()
+        elif one.sets and held & one.sets.given.keys():
+            return True
+    return False
 
 
 def by_alias(draft: Draft) -> User:
@@ -152,32 +186,93 @@ def by_alias(draft: Draft) -> User:
     return User.get_by_id(alias.identity.user_id)
 
 
-def tell(draft: Draft) -> User:
-    """Write the person's conversation once more, by core's own function, as somebody else's."""
+def tell(draft: Draft, like: User, clock: HeldClock) -> User:
+    """Write the person's conversation once more, by core's own functions, as somebody else's."""
     keys = workspace.read_setting(workspace.DEPLOYMENTS)
-    person = User.create(handler_since=clock.now())
+    first = min(one.entry.at for one in draft.placed)
+    said = {key: getattr(like, key) for key in SAID if getattr(like, key)}
+    person = User.create(handler_since=clock.now(), **said)
     known = {}
     for one in draft.identities:
         where = Deployment.get(Deployment.key == keys[one.deployment])
         known[id(one)] = Identity.create(user=person, deployment=where)
-    for placed in sorted(draft.placed, key=lambda one: one.entry.at):
+    placed = sorted(draft.placed, key=lambda one: one.entry.at)
+    came_by = known[id(placed[0].identity)].deployment.label
+    properties.begin(person.id, said, Writer(Origin.CHANNEL, came_by), first)
+    written: dict[str | None, int] = {}
+    for each in placed:
+        clock.set(each.entry.at)
         with database.atomic():
             user = conversation.lock_user(person.id)
-            identity = Identity.get_by_id(known[id(placed.identity)].id)
-            conversation.append(user, identity, replace(placed.entry, provider_id=None), "told")
+            identity = Identity.get_by_id(known[id(each.identity)].id)
+            if each.sets is None:
+                entry = replace(each.entry, provider_id=None)
+                written[each.entry.provider_id] = conversation.append(user, identity, entry, "told").id
+            else:
+                set_again(person.id, each.sets, written)
     return User.get_by_id(person.id)
+
+
+def set_again(user_id: int, sets: Sets, written: dict[str | None, int]) -> None:
+    cause = written[sets.cause] if sets.cause else None
+    done = properties.write(user_id, sets.given, sets.by, message_id=cause, whole=False, quiet=sets.quiet)
+    assert done.refused == ()
+    assert proposals.offer(user_id, {key: sets.given[key] for key in done.unknown}, sets.by, cause) == []
 
 
 def rows_of(table: Any, user: User, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
     owner = table.id if table is User else table.user
-    order = (table.at, table.id) if table is Message else (table.id,)
+    by_time = {Message: "id", PropertyChange: "id", PropertyOffer: "proposal"}
+    order = (table.at, getattr(table, by_time[table])) if table in by_time else (table.id,)
     found = table.select().where(owner == user.id).order_by(*order)
-    return [tuple(getattr(row, name) for name in columns) for row in found]
+    return [tuple(comparable(getattr(row, name)) for name in columns) for row in found]
+
+
+def comparable(value: Any) -> Any:
+    """Leave out the ids of changes, which are others."""
+    return (
+        {**value, "changes": len(value["changes"])}
+        if isinstance(value, dict) and "changes" in value
+        else value
+    )
+
+
+def texts_of_causes(user: User) -> list[tuple[str, Any, str | None]]:
+    """Return what changed, and the text of the message that caused it."""
+    changes = PropertyChange.select().where(PropertyChange.user == user.id)
+    found = changes.order_by(PropertyChange.at, PropertyChange.id)
+    return [(one.property.key, one.after, one.message and one.message.text) for one in found]
+
+
+def labels_of_entries(user: User) -> list[list[str]]:
+    """Return the keys of the changes that each entry of the conversation leads to."""
+    entries = Message.select().where(Message.user == user.id, Message.kind == properties.CHANGED)
+    return [
+        [PropertyChange.get_by_id(one).property.key for one in entry.payload["changes"]]
+        for entry in entries.order_by(Message.at, Message.id)
+    ]
 
 
 def place_of_last_identity(user: User) -> int:
     own = [one.id for one in Identity.select().where(Identity.user == user).order_by(Identity.id)]
     return own.index(user.last_identity_id)
+
+
+def test_the_properties_of_the_design_are_there_and_filled_unevenly(demo: Flask) -> None:
+    now = catalogue(fresh=True)
+    assert [one.key for one in now.active if one.pinned is not None] == list(PINNED)
+    assert {one.key for one in PROPERTIES} <= now.by_key.keys()
+    filled = {
+        one.key: sum(values.values(user_id)[one.key].is_set for (user_id,) in User.select(User.id).tuples())
+        for one in (now.by_key[key] for key in (*PINNED, "labels", "cart_json"))
+    }
+    assert filled["plan"] > 250 > filled["city"] > 60
+    assert all(5 < number < COUNT for number in filled.values()), filled
+    assert Session.select().where(Session.properties.is_null(False)).count() > 200
+    origins = {origin for (origin,) in PropertyChange.select(PropertyChange.origin).distinct().tuples()}
+    assert {Origin.BOT, Origin.OPERATOR, Origin.API, Origin.IMPORT, Origin.CHANNEL} == origins
+    assert [one.key for one in proposals.proposals()] == ["assembly_wanted", "delivery_slot"]
+    assert not PropertyChange.select().where(PropertyChange.at > clock.now()).exists()
 
 
 def test_the_same_people_come_again(demo: Flask, clock: HeldClock) -> None:
@@ -231,7 +326,7 @@ def test_nothing_is_said_to_have_happened_in_the_future(demo: Flask) -> None:
 
 
 def test_nothing_happens_by_itself_because_of_it(demo: Flask) -> None:
-    assert not Job.select().exists()
+    assert not Job.select().where(Job.kind != definitions.INDEX).exists()
     assert not Event.select().where(~Event.handed_on).exists()
 
 

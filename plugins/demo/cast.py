@@ -7,7 +7,7 @@ from typing import Any
 
 from core.channel import Alias
 from core.models import Handler, Operator
-from plugins.demo import stories
+from plugins.demo import facts, stories
 from plugins.demo.draft import Draft, Identity, Scene
 from plugins.demo.people import Person, people
 
@@ -109,7 +109,7 @@ def _special(
     agents: Sequence[Operator],
     now: datetime,
 ) -> Draft:
-    draft = Draft(person, identities=[_on_whatsapp(source, person, "support")])
+    draft = Draft(person, _luck(person), identities=[_on_whatsapp(source, person, "support")], is_known=True)
     end = now - timedelta(hours=hours)
     if story is not stories.never_wrote:
         _history(source, draft, end, agents, now, source.randint(1, 4))
@@ -125,11 +125,12 @@ def _special(
         draft.fields |= {"agent": scene.agent.id, "agent_active": now, "claimed_from": Handler.BOT}
     if story is stories.wants_no_more:
         draft.identities[0].fields["opted_out_at"] = end
+    facts.add(draft, now)
     return draft
 
 
 def _everyday(source: random.Random, person: Person, agents: Sequence[Operator], now: datetime) -> Draft:
-    draft = Draft(person, named=True)
+    draft = Draft(person, _luck(person), named=True)
     where = source.random()
     if where < 0.62:
         draft.identities.append(
@@ -144,7 +145,13 @@ def _everyday(source: random.Random, person: Person, agents: Sequence[Operator],
     end = now - _age(source)
     _history(source, draft, end, agents, now, source.choice((0, 0, 1, 1, 2, 3, 5)))
     _scene(source, draft, end, agents, now)
+    facts.add(draft, now)
     return draft
+
+
+def _luck(person: Person) -> random.Random:
+    """Return chances that are a person's own, so that what is known of one changes nothing of the others."""
+    return random.Random(person.email)
 
 
 def _history(

@@ -11,13 +11,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from core.catalogue import API, Writer
+from core.catalogue import BOT as BOTS
 from core.channel import Alias, AuthorKind, Delivery
 from core.conversation import Entry
-from core.models import Handler, Operator
+from core.models import Handler, Operator, Origin
+from core.properties import CHANGED
 from plugins.demo.people import Person
 from plugins.demo.phrases import say
 
 BOT = "Order bot"
+SHOP = Writer(Origin.API, "Shop", groups=frozenset({API}))
 
 
 @dataclass
@@ -32,22 +36,48 @@ class Identity:
 
 
 @dataclass(frozen=True)
+class Sets:
+    """Values that somebody gave properties; `cause` is the user's message behind it, by its provider's id.
+
+    `quiet` leaves no entry in the conversation.
+    """
+
+    by: Writer
+    given: Mapping[str, Any]
+    cause: str | None = None
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
 class Placed:
-    """An entry of one identity's conversation."""
+    """An entry of one identity's conversation; one that `sets` properties stands for what becomes of that."""
 
     identity: Identity
     entry: Entry
+    sets: Sets | None = None
 
 
 @dataclass
 class Draft:
-    """One user. `named` is False for a visitor who never said who they are; `fields` are further columns."""
+    """One user. `named` is False for a visitor who never said who they are; `fields` are further columns.
+
+    `luck` decides what is known of them, which is much where it `is_known`; `interests` are the product
+    groups that they asked about, and `spent` is what they paid.
+    """
 
     person: Person
+    luck: random.Random
     named: bool = True
     identities: list[Identity] = field(default_factory=list)
     placed: list[Placed] = field(default_factory=list)
     fields: dict[str, Any] = field(default_factory=dict)
+    interests: list[str] = field(default_factory=list)
+    spent: float = 0.0
+    is_known: bool = False
+
+    def chance(self, likelihood: float) -> bool:
+        """Say whether something is known of this person; of some people much is known."""
+        return self.luck.random() < (likelihood * 3 if self.is_known else likelihood)
 
     @property
     def language(self) -> str:
@@ -68,7 +98,8 @@ class Scene:
         self.handler = Handler.BOT
         self.agent: Operator | None = None
         self._moment = timedelta()
-        self._lines: list[tuple[timedelta, Entry]] = []
+        self._lines: list[tuple[timedelta, Entry, Sets | None]] = []
+        self._last_said: str | None = None
 
     @property
     def on_whatsapp(self) -> bool:
@@ -109,6 +140,7 @@ class Scene:
             footprint=footprint,
             counts=counts,
         )
+        self._last_said = identifier
         return identifier
 
     def bot(
@@ -145,6 +177,25 @@ class Scene:
         self.note("paused", "A colleague answered outside Parley. The bot is paused.")
         self.handler = Handler.WAITING
 
+    def learns(self, **given: Any) -> None:
+        """Let the bot set properties, because of what the user wrote last."""
+        self.wait(milliseconds=400)
+        by = Writer(Origin.BOT, BOT, groups=frozenset({BOTS}))
+        self._lines.append((self._moment, _SETTING, Sets(by, given, self._last_said)))
+
+    def marks(self, **given: Any) -> None:
+        """Let the agent who has the chat set properties."""
+        self.wait(seconds=self.draft.luck.randint(5, 40))
+        holder = self._holder
+        by = Writer(Origin.OPERATOR, holder.name, holder.id, frozenset(holder.roles))
+        self._lines.append((self._moment, _SETTING, Sets(by, given)))
+
+    def sells(self, amount: float) -> None:
+        """Let the shop say that the user has paid for something, without an entry in the conversation."""
+        self.draft.spent += amount
+        given = {"ltv": self.draft.spent, "last_order_at": f"{self.end:%Y-%m-%d}"}
+        self._lines.append((self._moment, _SETTING, Sets(SHOP, given, quiet=True)))
+
     def claim(self, agent: Operator) -> None:
         """Let an agent start the chat."""
         self.wait(seconds=self.source.randint(20, 200))
@@ -170,10 +221,12 @@ class Scene:
 
     def put(self) -> None:
         """Put the scene into the draft: the user's last message at `end`, and nothing after `now`."""
-        last = max((at for at, entry in self._lines if entry.author is AuthorKind.USER), default=self._moment)
-        for at, entry in self._lines:
+        last = max(
+            (at for at, entry, _ in self._lines if entry.author is AuthorKind.USER), default=self._moment
+        )
+        for at, entry, sets in self._lines:
             moment = min(self.end - last + at, self.now)
-            self.draft.placed.append(Placed(self.identity, _dated(entry, moment)))
+            self.draft.placed.append(Placed(self.identity, _dated(entry, moment), sets))
 
     def _out(
         self,
@@ -217,7 +270,7 @@ class Scene:
             operator_id=operator,
             **more,
         )
-        self._lines.append((self._moment, entry))
+        self._lines.append((self._moment, entry, None))
 
     def _identifier(self) -> str:
         number = UUID(int=self.source.getrandbits(128), version=4)
@@ -227,6 +280,14 @@ class Scene:
 
 
 _NO_MOMENT = datetime.min.replace(tzinfo=UTC)
+
+
+def setting(at: datetime) -> Entry:
+    """Return the entry that stands for a change of properties at `at`, until it is known what changed."""
+    return Entry(author=AuthorKind.SYSTEM, kind=CHANGED, at=at, counts=False)
+
+
+_SETTING = setting(_NO_MOMENT)
 
 
 def _dated(entry: Entry, at: datetime) -> Entry:

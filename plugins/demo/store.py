@@ -4,19 +4,25 @@ A test tells a person's conversation to core's own functions, and compares every
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from core import search
+from core.catalogue import Writer, catalogue
 from core.channel import AuthorKind, Delivery
-from core.conversation import Entry
+from core.conversation import Entry, answered_by
 from core.db import database
-from core.models import Deployment, Handler, IdentityAlias, Message, Session, User
+from core.models import Deployment, Handler, IdentityAlias, Message, Origin, Session, User
 from core.models import Identity as StoredIdentity
 from core.models.base import public_key
 from core.text import snippet
-from plugins.demo.draft import Draft, Identity
+from plugins.demo import history
+from plugins.demo.draft import Draft, Identity, Sets
+from plugins.demo.history import History
 
+SAID = ("name", "email", "phone", "language")
+"""What a channel says of somebody new."""
 _AT_ONCE = 400
 
 
@@ -37,6 +43,7 @@ def store(drafts: Iterable[Draft], deployments: Mapping[str, Deployment], now: d
         sessions = {(user, number): row for user, number, row in found}
         messages = [message for one in rows for message in one.messages_for(users, identities, sessions)]
         _insert_all(Message, sorted(messages, key=lambda row: row["at"]))
+        history.store({users[one.user["key"]]: one.history for one in rows}, sessions)
         for one in rows:
             user_id = users[one.user["key"]]
             last = identities[one.last_identity["key"]]
@@ -64,7 +71,6 @@ class _Rows:
             "name": draft.person.name if draft.named else None,
             "email": draft.person.email if draft.named and not whatsapp else None,
             "phone": draft.person.phone if whatsapp else None,
-            "gender": draft.person.gender if draft.named and len(draft.identities) > 1 else None,
             "language": locale.language,
             "country": locale.country,
             "timezone": locale.timezone,
@@ -87,8 +93,19 @@ class _Rows:
         self.sessions: list[dict[str, Any]] = []
         self._running: dict[int, dict[str, Any]] = {}
         self._session_of: dict[int, int] = {}
+        self._session_of_id: dict[str | None, int] = {}
+        self.history = History(catalogue())
+        said = {key: self.user[key] for key in SAID if self.user[key] is not None}
+        self.history.begin(said, Writer(Origin.CHANNEL, self._came_by.label), first)
+        self._told: dict[int, Entry] = {}
         for number, one in enumerate(self._placed):
-            self._tell(number, one.identity, one.entry)
+            if one.sets is not None:
+                self._set(number, one.sets, one.entry)
+            else:
+                self._told[number] = one.entry
+                self._tell(number, one.identity, one.entry)
+        for session in self.sessions:
+            session["properties"] = self.history.of_session(session["number"])
         self.user |= draft.fields
 
     def aliases(self, identities: Mapping[str, int]) -> Iterable[dict[str, Any]]:
@@ -116,8 +133,8 @@ class _Rows:
     ) -> Iterable[dict[str, Any]]:
         """Yield the rows of the messages."""
         user_id = users[self.user["key"]]
-        for number, one in enumerate(self._placed):
-            row, entry = self.identities[id(one.identity)], one.entry
+        for number, entry in self._told.items():
+            row = self.identities[id(self._placed[number].identity)]
             session = self._session_of.get(number)
             yield {
                 "user": user_id,
@@ -140,7 +157,7 @@ class _Rows:
 
     def _identity(self, identity: Identity) -> dict[str, Any]:
         deployment = self._deployments[identity.deployment]
-        own = [one.entry.at for one in self._placed if one.identity is identity]
+        own = [one.entry.at for one in self._placed if one.identity is identity and one.sets is None]
         row: dict[str, Any] = {
             "key": public_key(16),
             "deployment": deployment.id,
@@ -156,6 +173,18 @@ class _Rows:
         }
         return row | identity.fields
 
+    @property
+    def _came_by(self) -> Deployment:
+        """Return the deployment on which this person was first heard of."""
+        return self._deployments[self._placed[0].identity.deployment]
+
+    def _set(self, number: int, sets: Sets, entry: Entry) -> None:
+        """Set properties, and tell of it where something changed."""
+        session = self._session_of_id.get(sets.cause) or self.user["session_count"]
+        if shown := self.history.write(sets, entry.at, session):
+            text, payload = shown
+            self._told[number] = replace(entry, text=text, payload=payload)
+
     def _tell(self, number: int, identity: Identity, entry: Entry) -> None:
         """Do what `core.conversation.append` does, on rows that are not stored yet."""
         if entry.author is AuthorKind.SYSTEM:
@@ -165,7 +194,7 @@ class _Rows:
             if id(identity) in self._running:
                 self._session_of[number] = self._running[id(identity)]["number"]
             return
-        self._session_of[number] = self._join(identity, entry)
+        self._session_of[number] = self._session_of_id[entry.provider_id] = self._join(identity, entry)
         user = self.user
         user["last_message_at"] = entry.at
         user["last_message_author"] = entry.author
@@ -199,6 +228,7 @@ class _Rows:
                 "handlers": [],
                 "message_count": 0,
                 "footprint": dict(entry.footprint),
+                "properties": None,
             }
             self._running[id(identity)] = session
             self.sessions.append(session)
@@ -208,7 +238,7 @@ class _Rows:
         if entry.author is AuthorKind.USER:
             session["last_inbound"] = entry.at
         else:
-            who = entry.author_name if entry.author is AuthorKind.AGENT else entry.author
+            who = answered_by(entry)
             if who not in session["handlers"]:
                 session["handlers"].append(who)
         number: int = session["number"]

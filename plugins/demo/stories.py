@@ -10,6 +10,7 @@ from core.channel import Delivery
 from core.models import Operator
 from plugins.demo.draft import Scene
 from plugins.demo.phrases import written
+from plugins.demo.properties import GROUPS, SLUGS, TEAM_LABELS, WOODS
 from plugins.demo.whatsapp_provider.examine import TEMPLATES
 
 PRODUCTS = (
@@ -20,7 +21,22 @@ PRODUCTS = (
     "Reading chair",
     "Linen sofa",
 )
+PRICES = dict(zip(PRODUCTS, (489.0, 129.0, 89.0, 749.0, 349.0, 1290.0), strict=True))
 CHOICES = (("u_order", "/order"), ("u_assembly", "/assembly"), ("u_person", "/person"))
+
+NEARBY = {
+    "Boston": "Cambridge",
+    "Leeds": "Bradford",
+    "Delhi": "Gurugram",
+    "Chennai": "Tambaram",
+    "Berlin": "Potsdam",
+    "Lyon": "Villeurbanne",
+    "Mexico City": "Toluca",
+    "São Paulo": "Osasco",
+    "Bologna": "Modena",
+    "Lagos": "Ikeja",
+    "Dubai": "Sharjah",
+}
 
 ORDER_ON_ITS_WAY = {
     template["language"]: template["components"][0]["text"]
@@ -39,7 +55,10 @@ def order(scene: Scene, agents: Sequence[Operator]) -> None:
         _pick(scene, *CHOICES[0])
     else:
         scene.user(scene.words("u_order"))
+    scene.learns(topic="order")
     scene.bot(scene.words("b_order", order=_order(scene), day=_day(scene)))
+    if scene.draft.chance(0.6):
+        scene.sells(PRICES[scene.draft.luck.choice(PRODUCTS)])
     _thanks(scene)
 
 
@@ -47,9 +66,11 @@ def stock(scene: Scene, agents: Sequence[Operator]) -> None:
     """Let the user ask for a product."""
     product, city = scene.source.choice(PRODUCTS), scene.draft.person.locale.city
     scene.user(scene.words("u_stock", product=product))
+    _asked_for(scene, product)
     _choices(scene, scene.words("b_stock", product=product, city=city))
     if scene.source.random() < 0.5:
         _pick(scene, *CHOICES[1])
+        scene.learns(assembly_wanted=True)
         scene.bot(scene.words("b_assembly"))
     _thanks(scene)
 
@@ -57,6 +78,7 @@ def stock(scene: Scene, agents: Sequence[Operator]) -> None:
 def hours(scene: Scene, agents: Sequence[Operator]) -> None:
     """Let the user ask for the opening hours."""
     scene.user(scene.words("u_hours"))
+    scene.learns(topic="hours")
     answer = scene.bot(scene.words("b_hours"))
     if scene.on_whatsapp and scene.source.random() < 0.4:
         scene.user("👍", "reaction", {"emoji": "👍", "message_id": answer}, reply_to=answer)
@@ -65,6 +87,7 @@ def hours(scene: Scene, agents: Sequence[Operator]) -> None:
 def returning(scene: Scene, agents: Sequence[Operator]) -> None:
     """Let the user ask how to return something."""
     scene.user(scene.words("u_return"))
+    scene.learns(topic="return")
     scene.bot(scene.words("b_return"))
     _thanks(scene)
 
@@ -72,6 +95,7 @@ def returning(scene: Scene, agents: Sequence[Operator]) -> None:
 def human(scene: Scene, agents: Sequence[Operator]) -> None:
     """Let an agent take over, with a location from the user."""
     scene.user(scene.words("u_assembly"))
+    scene.learns(topic="assembly", assembly_wanted=True)
     scene.bot(scene.words("b_assembly"))
     scene.user(scene.words("u_person"))
     scene.bot(scene.words("b_person"))
@@ -79,6 +103,7 @@ def human(scene: Scene, agents: Sequence[Operator]) -> None:
     scene.user(scene.words("u_where"))
     if scene.on_whatsapp:
         _location(scene)
+    _written_down(scene)
     scene.says(scene.words("a_done", day=_day(scene)))
     _thanked(scene)
     scene.release()
@@ -88,9 +113,11 @@ def damage(scene: Scene, agents: Sequence[Operator]) -> None:
     """Let the user complain about a scratch, with a photo."""
     product = scene.source.choice(PRODUCTS)
     scene.user(scene.words("u_broken", product=product))
+    scene.learns(topic="damage")
     scene.bot(scene.words("b_person"))
     scene.claim(scene.source.choice(agents))
     scene.says(scene.words("a_sorry"))
+    _labelled(scene)
     if scene.on_whatsapp:
         scene.user("Photo", "image", {"id": _file(scene), "mime_type": "image/jpeg"})
     else:
@@ -115,6 +142,7 @@ def from_an_ad(scene: Scene, agents: Sequence[Operator]) -> None:
     """Let the user come from an ad."""
     product = PRODUCTS[0]
     scene.user(scene.words("u_stock", product=product), payload={"referral": dict(scene.identity.footprint)})
+    _asked_for(scene, product)
     _choices(scene, scene.words("b_stock", product=product, city=scene.draft.person.locale.city))
     _thanks(scene)
 
@@ -126,6 +154,7 @@ def shopping(scene: Scene, agents: Sequence[Operator]) -> None:
         {"product": "lamp-lumen", "quantity": "2", "price": "89.00", "currency": "EUR"},
     ]
     scene.user("Order: 2 products", "order", {"items": items, "catalog_id": "catalogue-2026"})
+    scene.learns(topic="order", cart_json={"items": items, "total": 667.0})
     scene.bot(scene.words("b_order", order=_order(scene), day=_day(scene)))
     scene.user("Voice message", "voice", {"id": _file(scene), "mime_type": "audio/ogg; codecs=opus"})
     card = {
@@ -171,8 +200,10 @@ def waits_for_a_person(scene: Scene, agents: Sequence[Operator]) -> None:
 def with_an_agent(scene: Scene, agents: Sequence[Operator]) -> None:
     """Let an agent be in the middle of a chat."""
     scene.user(scene.words("u_broken", product=PRODUCTS[0]))
+    scene.learns(topic="damage", interests=[GROUPS[PRODUCTS[0]]], city=scene.draft.person.locale.city)
     scene.bot(scene.words("b_person"))
     _answered_by(scene, agents[1])
+    scene.marks(labels=["VIP", "Home office"])
     scene.user(scene.words("u_where"))
 
 
@@ -285,9 +316,54 @@ def _pick(scene: Scene, key: str, payload: str) -> None:
 
 
 def _thanks(scene: Scene) -> None:
-    if scene.source.random() < 0.7:
-        scene.user(scene.words("u_thanks"))
-        scene.bot(scene.words("b_thanks"))
+    if scene.source.random() >= 0.7:
+        return
+    scene.user(scene.words("u_thanks"))
+    scene.bot(scene.words("b_thanks"))
+    if not scene.draft.chance(0.15):
+        return
+    scene.bot(scene.words("b_nps"))
+    answer = scene.draft.luck.choices(("10", "9", "8", "7", "5", "2", "-"), (20, 30, 18, 8, 5, 3, 16))[0]
+    scene.user(answer)
+    scene.learns(nps="SKIPPED" if answer == "-" else int(answer))
+    scene.bot(scene.words("b_thanks"))
+
+
+def _asked_for(scene: Scene, product: str) -> None:
+    """Let the bot learn from a question for a product."""
+    draft = scene.draft
+    draft.interests = sorted({*draft.interests, GROUPS[product]})
+    more: dict[str, Any] = {}
+    if draft.chance(0.12):
+        more["preferred_wood"] = draft.luck.choices((*WOODS, "SKIPPED"), (40, 25, 10, 6, 4, 15))[0]
+    if draft.chance(0.05):
+        more["back_in_stock"] = SLUGS[product]
+    if draft.chance(0.12):
+        items = [{"sku": SLUGS[product], "quantity": 1, "price": PRICES[product]}]
+        more["cart_json"] = {"items": items, "total": PRICES[product]}
+    if draft.chance(0.15):
+        more["delivery_slot"] = draft.luck.choices(("morning", "afternoon", "evening"), (5, 3, 2))[0]
+    scene.learns(topic="stock", city=draft.person.locale.city, interests=draft.interests, **more)
+
+
+def _written_down(scene: Scene) -> None:
+    """Let the agent note what the user said."""
+    draft, city = scene.draft, scene.draft.person.locale.city
+    known: dict[str, Any] = {}
+    if draft.chance(0.5):
+        known["street_address"] = f"{draft.luck.randint(2, 180)} Lumen Street, {city}"
+    if draft.chance(0.3):
+        known["city"] = NEARBY.get(city, city)
+    if draft.chance(0.15):
+        known["marketing_consent"] = draft.luck.random() < 0.7
+    if known:
+        scene.marks(**known)
+    _labelled(scene)
+
+
+def _labelled(scene: Scene) -> None:
+    if scene.draft.chance(0.5):
+        scene.marks(labels=[scene.draft.luck.choices(TEAM_LABELS, (3, 4, 2, 2, 1))[0]])
 
 
 def _thanked(scene: Scene) -> None:

@@ -22,6 +22,7 @@ from core.environment import write_private
 from core.models import Deployment, Operator, Role, User, read_setting, write_setting
 from core.models.base import public_key
 from core.programs import Companions, Program
+from plugins.demo import properties
 from plugins.demo.cast import drafts
 from plugins.demo.draft import BOT
 from plugins.demo.numbers import SETTING, Number
@@ -74,6 +75,7 @@ def load(now: datetime | None = None) -> int:
             "with real ones. Point PARLEY_DATABASE_URL to a new database."
         )
     now = now or clock.now()
+    properties.define()
     with database.atomic():
         agents = [one for one in _operators(password()) if Role.AGENT in one.roles]
         deployments = _deployments()
