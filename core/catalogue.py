@@ -68,6 +68,7 @@ class Definition:
     filled: int | None
     counted: datetime | None
     declared: Declared | None
+    conversion: Mapping[str, Any] | None = None
 
     @property
     def is_locked(self) -> bool:
@@ -78,6 +79,20 @@ class Definition:
     def is_built_in(self) -> bool:
         """Say whether Parley brings it, with a column of its own; it can be edited, but not taken away."""
         return self.declared is not None and not self.is_locked
+
+    @property
+    def is_converting(self) -> bool:
+        """Say whether its values are being brought to another type; it is edited when that is done."""
+        return self.conversion is not None and self.conversion["state"] != "failed"
+
+    def kept(self, value: Any) -> Any:
+        """Return a value out of JSON in the type’s normal form: a former type’s may not be rewritten yet."""
+        if value is None or self.conversion is None or self.conversion["state"] != "settling":
+            return value
+        try:
+            return self.type.parse(value)
+        except Invalid:
+            return value
 
     def lock(self, writer: Writer) -> str | None:
         """Say in a sentence why `writer` may not set it, or None where they may."""
@@ -297,4 +312,5 @@ def _definition(row: Property, known: Declared | None) -> Definition:
         filled=row.filled,
         counted=row.counted,
         declared=known,
+        conversion=row.conversion,
     )

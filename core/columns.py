@@ -8,7 +8,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -58,8 +58,10 @@ def name_of(column: PropertyColumn) -> str:
     return f"p_{column.id}"
 
 
-def obtain(storage: Storage) -> str:
+def obtain(storage: Storage, taken: Collection[str] = ()) -> str:
     """Return the name of an empty column of this type that no property has, adding one where none is left.
+
+    Those in `taken` are for others.
 
     Call it with no transaction open: on PostgreSQL the table is locked for a moment, and whoever waits for it
     must hold nothing. Raises NoColumnLeft.
@@ -68,6 +70,7 @@ def obtain(storage: Storage) -> str:
         PropertyColumn.storage == storage,
         PropertyColumn.property.is_null(),
         PropertyColumn.freed.is_null() | (PropertyColumn.freed < clock.now() - REST),
+        PropertyColumn.id.not_in([int(name.removeprefix("p_")) for name in taken]),
     )
     found: PropertyColumn | None = free.order_by(PropertyColumn.id).first()
     if found is not None:

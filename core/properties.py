@@ -25,7 +25,7 @@ from core.models import (
     record,
 )
 from core.property_type import Invalid
-from core.values import SKIPPED, UNSET, Value, read, store
+from core.values import SKIPPED, UNSET, Value, read, session_value, store
 
 UNSET_WORD, SKIPPED_WORD = "UNSET", "SKIPPED"
 CHANGED = "properties_changed"
@@ -185,7 +185,7 @@ def valid(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def begin(user_id: int, given: Mapping[str, Any], by: Writer, at: datetime) -> None:
     """Give a new user, who was created with what a channel said, the values that definitions begin with."""
-    now = catalogue()
+    now = hold()
     for key, value in given.items():
         _note(user_id, now.by_key[key], UNSET, Value(value), by, at)
     initial = {one: Value(one.initial) for one in now.with_initial if one.key not in given}
@@ -270,7 +270,7 @@ class _Attempt:
         for one in definitions:
             value = stored.get(one.key, UNSET)
             if one.scope == Scope.SESSION:
-                value = Value.of(of_session.get(one.key))
+                value = session_value(of_session, one)
             elif one.id in skipped and not value.is_set:
                 value = SKIPPED
             change = changes.get(one.key)

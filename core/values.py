@@ -62,7 +62,13 @@ def values(user_id: int) -> dict[str, Value]:
 def session_values(session: Session | None) -> dict[str, Value]:
     """Return the session properties of `session`, by key."""
     stored = (session.properties if session else None) or {}
-    return {one.key: Value.of(stored.get(one.key)) for one in catalogue().of_sessions}
+    return {one.key: session_value(stored, one) for one in catalogue().of_sessions}
+
+
+def session_value(stored: Mapping[str, Any], definition: Definition) -> Value:
+    """Return a session property out of what a session keeps."""
+    found = Value.of(stored.get(definition.key))
+    return Value(definition.kept(found.value)) if found.is_set else found
 
 
 def computed(user: User, identities: Sequence[Identity], now: datetime) -> dict[str, Value]:
@@ -111,7 +117,7 @@ def read(user_id: int, definitions: Sequence[Definition]) -> dict[str, Value]:
         return {one.key: UNSET for one in definitions}
     kept, *rest = found[0]
     others: Mapping[str, Any] = json.loads(kept) if kept else {}
-    read = {one.key: Value(others.get(str(one.id))) for one in definitions}
+    read = {one.key: Value(one.kept(others.get(str(one.id)))) for one in definitions}
     for one, value in zip(in_columns, rest, strict=True):
         if value is not None:
             read[one.key] = Value(decoded(value, one.type.storage))

@@ -29,7 +29,8 @@ CREATE TABLE property (
     created {moment} NOT NULL,
     changed {moment} NOT NULL,
     filled {ref},
-    counted {moment}
+    counted {moment},
+    conversion TEXT
 );
 
 CREATE TABLE property_version (

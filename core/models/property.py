@@ -58,7 +58,8 @@ class Property(Table):
 
     `owner` is what declares a property of the system or of a channel. `storage_column` is the user's column
     that holds the values; None keeps them in `user.properties`, or in their session. `filled` is how many
-    users had a value when that was `counted`.
+    users had a value when that was `counted`. `conversion` is how the change to another type stands, if any:
+    `core.conversion` writes and reads it.
     """
 
     id = BigAutoField()
@@ -83,6 +84,7 @@ class Property(Table):
     changed = MomentField(default=clock.now)
     filled = BigIntegerField(null=True)
     counted = MomentField(null=True)
+    conversion = ExactJSONField(null=True)
 
 
 class PropertyVersion(Table):
