@@ -20,6 +20,7 @@ from core.models.property import (
 )
 from core.models.session import Session
 from core.models.setting import Setting, read_setting, write_setting
+from core.models.stored_view import StoredView
 from core.models.user import Handler, User, UserState
 from core.models.webhook_log import LogState, WebhookLog, WebhookLogIdentity, WebhookRefusal
 
@@ -47,6 +48,7 @@ __all__ = [
     "Session",
     "Setting",
     "Source",
+    "StoredView",
     "Template",
     "User",
     "UserState",
