@@ -29,9 +29,11 @@ from playwright.sync_api import Browser, Page, expect
 from admin import passwords
 from conftest import close, settings_for
 from core import (
+    Alias,
     Author,
     Outbound,
     ReachKind,
+    Received,
     clock,
     conversation,
     definitions,
@@ -48,6 +50,7 @@ from core.clock import HeldClock
 from core.db import database
 from core.deployments import add_deployment
 from core.gate import gate
+from core.inbound import accept
 from core.models import (
     Deployment,
     Event,
@@ -65,6 +68,7 @@ from core.models import (
     User,
 )
 from core.outbound import send
+from core.worker import Worker
 from plugins.demo import bot, workspace
 from plugins.demo.cast import COUNT, drafts
 from plugins.demo.draft import Draft, Sets
@@ -463,6 +467,77 @@ def test_the_bot_says_when_it_does_not_know_and_offers_a_person() -> None:
     second = played.answer({"sender": "x", "message": "qwerty"})
     assert second[0]["text"] == TEXTS["en"]["b_person"]
     assert [one["payload"] for one in second[0]["buttons"]] == ["/order", "/assembly", "/person"]
+
+
+def learned(answers: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the properties that go with an answer."""
+    return answers[-1].get("metadata", {}).get("properties", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "properties_"),
+    [
+        ("Deliver to Delhi", {"city": "Delhi", "topic": "order"}),
+        ("Do you have the desk in stock?", {"topic": "stock"}),
+        ("Can someone assemble it in the morning?",
+         {"topic": "assembly", "assembly_wanted": True, "delivery_slot": "morning"}),
+        ("配送は大阪です", {"city": "大阪", "topic": "order"}),
+        ("Hello", {}),
+    ],
+)  # fmt: skip
+def test_the_bot_says_what_it_learned(text: str, properties_: dict[str, Any]) -> None:
+    assert learned(bot.Bot("http://shop/").answer({"sender": "x", "message": text})) == properties_
+
+
+def test_the_bot_uses_what_is_known() -> None:
+    question = {
+        "sender": "x",
+        "message": "Do you have the desk in stock?",
+        "metadata": {"properties": {"city": "Noida"}},
+    }
+    assert "Noida" in bot.Bot("http://shop/").answer(question)[-1]["text"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "grade", "text"),
+    [("9", 9, "b_thanks"), (" 10 ", 10, "b_thanks"), ("-", "SKIPPED", "b_thanks"),
+     ("11", "SKIPPED", "b_person"), ("When is the showroom open?", "SKIPPED", "b_hours")],
+)  # fmt: skip
+def test_the_bot_asks_for_a_grade_once_and_takes_what_else_is_said_as_skipped(
+    reply: str, grade: Any, text: str
+) -> None:
+    played = bot.Bot("http://shop/")
+    assert played.answer({"sender": "x", "message": "thank you"})[-1]["text"] == TEXTS["en"]["b_nps"]
+    answers = played.answer({"sender": "x", "message": reply})
+    assert learned(answers)["nps"] == grade
+    assert answers[-1]["text"] == TEXTS["en"][text]
+    again = {"sender": "x", "message": "thank you", "metadata": {"properties": {"nps": grade}}}
+    assert len(played.answer(again)) == 1
+
+
+def test_what_the_bot_learns_is_in_the_profile(demo: Flask, bot_url: str) -> None:
+    """Must-show 2, without a browser: every value that the bot sends is one that its property takes."""
+    shop = Deployment.get(Deployment.label == "Online shop")
+    result = CliRunner().invoke(command, ["bot", "set", shop.key, "--url", bot_url + bot.PATH])
+    assert result.exit_code == 0, result.output
+    work = Worker(demo)
+    texts = ("Deliver to Delhi", "Assemble it in the evening", "Thank you", "8")
+    for number, text in enumerate(texts):
+        event = Received(
+            id=f"bot-{number}", aliases=(Alias("visitor", "curious"),), text=text, at=clock.now()
+        )
+        accepted = accept(shop, event, clock.now())
+        work.run_until_idle()
+    user_id = Message.get_by_id(accepted.message_id).user_id
+    found = values.values(user_id)
+    assert (found["city"].value, found["nps"].value) == ("Delhi", 8)
+    assert Session.get(Session.user == user_id).properties == {"topic": {"value": "assembly"}}
+    assert not Message.select().where(Message.kind == "bot_property_refused").exists()
+    offers = PropertyOffer.select().where(PropertyOffer.user == user_id)
+    assert {one.proposal.key: one.value for one in offers} == {
+        "assembly_wanted": True,
+        "delivery_slot": "evening",
+    }
 
 
 @pytest.fixture

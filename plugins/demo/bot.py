@@ -1,6 +1,7 @@
 """The tiny bot of the demo, in Rasa's REST dialect: `python -m plugins.demo.bot --port 5005`.
 
-It knows a made-up shop, finds out what is meant by words, and says when it does not know.
+It knows a made-up shop, finds out what is meant by words, and says when it does not know. What it learns of
+somebody goes back with its answers, as properties; what it knows comes with the next question.
 """
 
 import argparse
@@ -8,13 +9,14 @@ import json
 import re
 import threading
 from collections import OrderedDict
+from dataclasses import dataclass
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from zlib import crc32
 
 from core import clock
-from plugins.demo.people import LOCALES
+from plugins.demo.people import LOCALES, NEARBY
 from plugins.demo.phrases import LANGUAGES, say, written
 
 PATH = "/webhooks/rest/webhook"
@@ -92,38 +94,81 @@ _LATIN = {
 
 
 _CITIES = {locale.language: locale.city for locale in LOCALES if locale.language != "en"}
+_ELSEWHERE = "Mumbai Noida London Paris Munich Osaka Hangzhou Busan Kyiv Gothenburg Madrid Rome"
+_TOWNS = (*(locale.city for locale in LOCALES), *NEARBY.values(), *_ELSEWHERE.split())
+_SLOTS = ("morning", "afternoon", "evening")
+_TOPICS = frozenset({"order", "stock", "hours", "assembly", "return", "person"})
+_GRADE = re.compile(r"\s*(10|[0-9])\s*")
+_SKIPS = frozenset("-–—")
+
+
+@dataclass
+class _Sender:
+    """What the bot remembers of somebody by itself; `asked` is whether it asked for a grade."""
+
+    name: str
+    language: str = ""
+    is_new: bool = True
+    asked: bool = False
 
 
 class Bot:
-    """What the bot knows of those who write to it: their language, and nothing else."""
+    """The bot, with what it remembers of those who write to it."""
 
     def __init__(self, shop: str) -> None:
         self._shop = shop
-        self._languages: OrderedDict[str, str] = OrderedDict()
+        self._senders: OrderedDict[str, _Sender] = OrderedDict()
         self._lock = threading.Lock()
 
     def answer(self, question: dict[str, Any]) -> list[Answer]:
-        """Answer one question."""
-        sender, text = str(question.get("sender", "")), str(question.get("message", ""))
-        metadata = question.get("metadata")
+        """Answer one question; what was learned goes with the last answer."""
+        text, metadata = str(question.get("message", "")), question.get("metadata")
         about: dict[str, Any] = metadata if isinstance(metadata, dict) else {}
-        language, is_new = self._language(sender, text, str(about.get("language") or ""))
+        sender = self._remembered(str(question.get("sender", "")), text, str(about.get("language") or ""))
+        learned: dict[str, Any] = {}
+        answers = self._answers(sender, text, about, learned)
+        sender.is_new = False
+        if learned:
+            answers[-1] = {**answers[-1], "metadata": {"properties": learned}}
+        return answers
+
+    def _answers(
+        self, sender: _Sender, text: str, about: dict[str, Any], learned: dict[str, Any]
+    ) -> list[Answer]:
+        language = sender.language
+        if sender.asked:
+            sender.asked = False
+            grade = _GRADE.fullmatch(text)
+            learned["nps"] = int(grade[1]) if grade else "SKIPPED"  # so does who speaks of something else
+            if grade or text.strip() in _SKIPS:
+                return [{"text": say(language, "b_thanks")}]
         kind = about.get("kind", "text")
         if kind in ("image", "video", "audio", "voice", "file", "sticker", "unknown"):
             return [{"text": say(language, "b_person")}]
         if kind == "location":
-            place = about.get("payload") or {}
-            city = str(place.get("name") or text) if isinstance(place, dict) else text
-            return [{"text": say(language, "b_stock", product="Walnut desk 140", city=city)}]
+            place = about.get("payload")
+            if isinstance(place, dict) and place.get("name"):
+                learned["city"] = str(place["name"])
+            return [_delivers(language, learned.get("city") or text)]
         meaning = meant(text)
-        if meaning is None and not is_new:
+        learned |= _learned(text, meaning)
+        if meaning is None and not sender.is_new and "city" not in learned:
             return [{"text": say(language, "b_person"), "buttons": _choices(language)}]
-        return self._say(meaning, language, sender)
+        given = about.get("properties")
+        known = {**given, **learned} if isinstance(given, dict) else learned
+        answers = self._say(meaning, sender, text, known)
+        if meaning == "thanks" and "nps" not in known:
+            sender.asked = True
+            answers.append({"text": say(language, "b_nps")})
+        return answers
 
-    def _say(self, meaning: str | None, language: str, sender: str) -> list[Answer]:
+    def _say(self, meaning: str | None, sender: _Sender, text: str, known: dict[str, Any]) -> list[Answer]:
+        language, town = sender.language, _town(text)
+        if town and (meaning is None or (meaning == "order" and "deliver" in text.casefold())):
+            return [_delivers(language, town)]
         match meaning:
             case "order":
-                number = f"LO-{20100 + crc32(sender.encode()) % 900}"
+                number = f"LO-{20100 + crc32(sender.name.encode()) % 900}"
                 return [
                     {
                         "text": say(
@@ -135,7 +180,7 @@ class Bot:
                     }
                 ]
             case "stock":
-                city = _CITIES.get(language, "your door")
+                city = str(known.get("city") or _CITIES.get(language, "your door"))
                 return [
                     {"text": "Walnut desk 140 · € 489.00", "image": f"{self._shop}static/desk.svg"},
                     {
@@ -148,16 +193,16 @@ class Bot:
             case _:
                 return [{"text": say(language, "b_hello"), "buttons": _choices(language)}]
 
-    def _language(self, sender: str, text: str, named: str) -> tuple[str, bool]:
-        """Return the language to answer in, and whether this sender is new."""
+    def _remembered(self, name: str, text: str, named: str) -> _Sender:
+        """Return what is known of a sender, with the language to answer in."""
         with self._lock:
-            known = self._languages.get(sender)
-            language = spoken(text) or known or (named[:2] if named[:2] in LANGUAGES else "en")
-            self._languages[sender] = language
-            self._languages.move_to_end(sender)
-            if len(self._languages) > MOST_SENDERS:
-                self._languages.popitem(last=False)
-        return language, known is None
+            found = self._senders.setdefault(name, _Sender(name))
+            fallback = named[:2] if named[:2] in LANGUAGES else "en"
+            found.language = spoken(text) or found.language or fallback
+            self._senders.move_to_end(name)
+            if len(self._senders) > MOST_SENDERS:
+                self._senders.popitem(last=False)
+        return found
 
 
 def meant(text: str) -> str | None:
@@ -193,6 +238,28 @@ def _holds(words: str, piece: str) -> bool:
     ):
         return re.search(rf"(?<!\w){re.escape(piece)}", words) is not None
     return piece in words
+
+
+def _delivers(language: str, city: str) -> Answer:
+    return {"text": say(language, "b_stock", product="Walnut desk 140", city=city)}
+
+
+def _town(text: str) -> str | None:
+    """Return the first of the known towns that is named."""
+    words = text.casefold()
+    return next((town for town in _TOWNS if _holds(words, town.casefold())), None)
+
+
+def _learned(text: str, meaning: str | None) -> dict[str, Any]:
+    """Return what a text says of whoever wrote it; nobody has defined `delivery_slot`."""
+    words = text.casefold()
+    found = {
+        "topic": meaning if meaning in _TOPICS else None,
+        "city": _town(text),
+        "delivery_slot": next((slot for slot in _SLOTS if _holds(words, slot)), None),
+        "assembly_wanted": True if meaning == "assembly" else None,
+    }
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def _choices(language: str) -> list[Answer]:

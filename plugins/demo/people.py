@@ -152,6 +152,22 @@ LOCALES = (
 )  # fmt: skip
 
 
+NEARBY = {
+    "Boston": "Cambridge",
+    "Leeds": "Bradford",
+    "Delhi": "Gurugram",
+    "Chennai": "Tambaram",
+    "Berlin": "Potsdam",
+    "Lyon": "Villeurbanne",
+    "Mexico City": "Toluca",
+    "São Paulo": "Osasco",
+    "Bologna": "Modena",
+    "Lagos": "Ikeja",
+    "Dubai": "Sharjah",
+}
+"""A town beside each of some."""
+
+
 def people(random_source: random.Random, count: int) -> Iterator[Person]:
     """Yield `count` people; no two share a number or an email address."""
     numbers: set[str] = set()

@@ -9,6 +9,7 @@ from typing import Any
 from core.channel import Delivery
 from core.models import Operator
 from plugins.demo.draft import Scene
+from plugins.demo.people import NEARBY
 from plugins.demo.phrases import written
 from plugins.demo.properties import GROUPS, SLUGS, TEAM_LABELS, WOODS
 from plugins.demo.whatsapp_provider.examine import TEMPLATES
@@ -23,20 +24,6 @@ PRODUCTS = (
 )
 PRICES = dict(zip(PRODUCTS, (489.0, 129.0, 89.0, 749.0, 349.0, 1290.0), strict=True))
 CHOICES = (("u_order", "/order"), ("u_assembly", "/assembly"), ("u_person", "/person"))
-
-NEARBY = {
-    "Boston": "Cambridge",
-    "Leeds": "Bradford",
-    "Delhi": "Gurugram",
-    "Chennai": "Tambaram",
-    "Berlin": "Potsdam",
-    "Lyon": "Villeurbanne",
-    "Mexico City": "Toluca",
-    "São Paulo": "Osasco",
-    "Bologna": "Modena",
-    "Lagos": "Ikeja",
-    "Dubai": "Sharjah",
-}
 
 ORDER_ON_ITS_WAY = {
     template["language"]: template["components"][0]["text"]
