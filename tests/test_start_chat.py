@@ -10,10 +10,26 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from admin import access
+from admin.access import May
 from core import Delivery, Outbound, Profile, handover, outbound
+from core.catalogue import Writer
 from core.clock import HeldClock
+from core.definitions import Draft, create
 from core.deployments import add_deployment, sync_templates
-from core.models import Deployment, Handler, Identity, IdentityAlias, Job, Message, Operator, Template, User
+from core.models import (
+    Deployment,
+    Handler,
+    Identity,
+    IdentityAlias,
+    Job,
+    Message,
+    Operator,
+    Origin,
+    Template,
+    User,
+)
+from core.properties import write
 from core.worker import Worker
 from fake_channel import BOT, Fake, at_once, deploy, moment, says, user_of
 from panel import PLUGINS as PANEL
@@ -222,6 +238,144 @@ def test_a_claim_without_a_message_goes_back_and_the_text_is_kept(
     assert "Maya Okonkwo did not write for 30 min. The chat went back to the bot." in words(answer)
 
 
+# P8 Values of the profile in what is written
+
+
+def city(user: User | None = None, value: str = "Delhi", **more: Any) -> None:
+    """Define a property, and give a user a value."""
+    create(Draft(key="city", label="City", help="Where the user lives.", **more))
+    if user is not None:
+        write(user.id, {"city": value}, Writer(Origin.OPERATOR, "Ada", groups=frozenset({"admin"})))
+
+
+def test_what_is_sent_and_stored_is_the_filled_text(asha: User, maya: Desk, worker: Worker) -> None:  # P8
+    city(asha, "{{name}}ville")
+    act(maya, asha, "start-chat")
+    assert act(maya, asha, "messages", text="Hello {{first_name}} of {{ city }}").status_code == 200
+    worker.run_until_idle()
+    assert Fake.provider.texts == ["Hello Asha of {{name}}ville"]
+    assert Message.select().where(Message.text == "Hello Asha of {{name}}ville").count() == 1
+
+
+def test_the_limit_counts_the_filled_text(asha: User, maya: Desk) -> None:
+    city(asha, "y" * 400)
+    act(maya, asha, "start-chat")
+    answer = act(maya, asha, "messages", text="{{city}} {{city}} {{city}}")
+    assert answer.status_code == 422
+    assert "The message has 1,202 characters; 1,000 fit." in part(answer, "composer")
+    assert kept(answer) == "{{city}} {{city}} {{city}}"
+    longer = f"{'x' * 998} {{{{gender}}}}"
+    assert act(maya, asha, "messages", text=longer, **{"fill-gender": "f"}).status_code == 200
+
+
+def test_a_missing_value_is_asked_for_before_sending(asha: User, maya: Desk, worker: Worker) -> None:  # P8
+    city()
+    act(maya, asha, "start-chat")
+    text = "To {{city}}, {{email}}?"
+    for script in (True, False):
+        answer = act(maya, asha, "messages", script=script, text=text)
+        assert (answer.status_code, state(answer), kept(answer)) == (422, "active", text)
+        said = words(answer)
+        assert "City and Email have no value for this user. The message was not sent." in said
+        assert "Used in this message only City city Where the user lives. Email email" in said
+    answer = act(maya, asha, "messages", text=text, **{"fill-city": "Pune"})
+    assert answer.status_code == 422
+    assert "Email has no value for this user." in part(answer, "composer")
+    assert 'name="fill-email"' in answer.text
+    assert Message.select().where(Message.author == "agent").count() == 0
+    given = {"fill-city": "Pune", "fill-email": "a {{name}}"}
+    assert act(maya, asha, "messages", text=text, **given).status_code == 200
+    worker.run_until_idle()
+    assert Fake.provider.texts == ["To Pune, a {{name}}?"]
+    assert act(maya, asha, "messages", text=text).status_code == 422  # it was for one message
+
+
+def test_a_value_that_was_given_already_is_kept_while_the_next_is_asked_for(asha: User, maya: Desk) -> None:
+    city()
+    act(maya, asha, "start-chat")
+    answer = act(maya, asha, "messages", text="{{city}} {{email}}", **{"fill-city": "Pune"})
+    assert 'name="fill-city" form="send" value="Pune"' in answer.text
+    assert 'name="fill-email" form="send" value=""' in answer.text
+    too_long = act(maya, asha, "messages", text=f"{'x' * 1000}{{{{city}}}}", **{"fill-city": "Pune"})
+    assert "The message has 1,004 characters" in part(too_long, "composer")
+    assert 'name="fill-city" form="send" value="Pune"' in too_long.text
+
+
+def test_an_open_page_says_what_it_was_asked_for(asha: User, maya: Desk) -> None:
+    city()
+    act(maya, asha, "start-chat")
+    said = composer(maya, asha, "?ask=city&ask=name&ask=nonsense")
+    assert "Used in this message only City city Where the user lives." in said
+    assert "nonsense" not in said
+    assert "Name name" not in said  # it has a value
+
+
+def test_a_key_that_nobody_defined_is_named_and_nothing_is_sent(asha: User, maya: Desk) -> None:
+    act(maya, asha, "start-chat")
+    answer = act(maya, asha, "messages", text="Hi {{nmae}}")
+    assert (answer.status_code, kept(answer)) == (422, "Hi {{nmae}}")
+    assert "`nmae` is not a property. Did you mean `name`? Your text is kept." in part(answer, "composer")
+    assert Message.select().where(Message.author == "agent").count() == 0
+
+
+def test_the_last_message_is_filled_too(asha: User, maya: Desk) -> None:  # C2, P8
+    act(maya, asha, "start-chat")
+    answer = act(maya, asha, "release", text="Bye {{email}}")
+    assert (answer.status_code, kept(answer)) == (422, "Bye {{email}}")
+    assert "The chat was not assigned to the bot." in part(answer, "composer")
+    assert User.get_by_id(asha.id).agent_id == maya.operator.id
+    assert act(maya, asha, "release", text="Bye {{first_name}}").status_code == 200
+    assert Message.select().where(Message.text == "Bye Asha").count() == 1
+
+
+def test_what_can_be_filled_in_is_suggested_with_the_value(asha: User, maya: Desk) -> None:  # P8
+    city(asha, "D" * 100)
+    url = f"/audience/{asha.key}/placeholders"
+    assert maya.get(f"{url}?starts=ci").json == {
+        "found": [{"key": "city", "label": "City", "value": f"{'D' * 80}…"}],
+        "more": 0,
+    }
+    everything = maya.get(url).json
+    assert (len(everything["found"]), everything["more"] > 0) == (20, True)
+    assert {"key": "gender", "label": "Gender", "value": None} in maya.get(f"{url}?starts=gen").json["found"]
+
+
+def test_what_would_be_sent_is_previewed(asha: User, maya: Desk) -> None:
+    url = f"/audience/{asha.key}/preview"
+    assert maya.post(url, text="Hi {{first_name}}, {{email}}").json == {
+        "pieces": [
+            {"text": "Hi ", "kind": "text"},
+            {"text": "Asha", "kind": "value"},
+            {"text": ", ", "kind": "text"},
+            {"text": "Email", "kind": "missing"},
+        ],
+        "missing": ["email"],
+        "length": 18,
+        "problem": None,
+    }
+    given = maya.post(url, text="{{email}}", **{"fill-email": "x"}).json
+    assert (given["pieces"], given["missing"]) == ([{"text": "x", "kind": "value"}], [])
+    assert maya.post(url, text="{{nmae}}").json["problem"].startswith("`nmae` is not a property.")
+    assert Message.select().where(Message.author == "agent").count() == 0
+
+
+def test_who_sees_no_personal_data_fills_none_in(
+    app: Flask, asha: User, monkeypatch: pytest.MonkeyPatch
+) -> None:  # P8
+    blind = frozenset(access.ROLES["agent"] - {May.SEE_PERSONAL})
+    monkeypatch.setattr(access, "ROLES", {**access.ROLES, "agent": blind})
+    desk = Desk(app, employ("agent", name="Bo Blind"))
+    act(desk, asha, "start-chat")
+    answer = act(desk, asha, "messages", text="{{name}} {{first_name}}")
+    assert answer.status_code == 422
+    assert "`name` is not shown to your role, so you cannot send it." in part(answer, "composer")
+    preview = desk.post(f"/audience/{asha.key}/preview", text="{{name}}").json
+    found = desk.get(f"/audience/{asha.key}/placeholders?starts=name").json
+    assert (preview["pieces"], found["found"]) == ([], [])
+    assert "Rao" not in f"{preview}{found}"
+    assert "Name name" not in composer(desk, asha, "?ask=name&ask=first_name&ask=email")
+
+
 # C2 Assign to bot
 
 
@@ -420,6 +574,38 @@ def test_a_template_is_filled_from_the_profile(number: Number, maya: Desk, noon:
     assert 'name="param-first_name" value="Asha"' in page.text
     assert "First name from Name" in words(page)
     assert '<dialog class="au-dlg au-dlg--lg" id="dialog-template"' in page.text
+
+
+def test_a_template_is_filled_from_every_property(
+    fake: Deployment, asha: User, maya: Desk, noon: HeldClock
+) -> None:  # C5, P8
+    city(asha, "New  Delhi")
+    one = template(fake, body="{{city}} {{email}} {{1}}")
+    page = maya.get(f"/audience/{asha.key}/templates?template={one.id}")
+    assert 'name="param-city" value="New Delhi"' in page.text  # a parameter is one line
+    said = words(page)
+    assert "City from City" in said
+    assert "Email from Email" in said
+    assert "Value 1 no property" in said
+
+
+def test_a_template_is_chosen_before_it_complains(fake: Deployment, asha: User, maya: Desk) -> None:  # C5
+    first, second = template(fake, "a_first"), template(fake, "b_second")
+    said = words(maya.get(f"/audience/{asha.key}?dialog=template"))
+    assert "a_first Utility · en b_second Utility · en Choose a template." in said
+    chosen = maya.get(f"/audience/{asha.key}?dialog=template&template={second.id}")
+    assert attributes(chosen, "data-template-form") == [str(second.id)]
+    assert re.search(r'class="au-err"[^>]* hidden>', chosen.text)
+    act(maya, asha, "start-chat")
+    tried = act(maya, asha, "template", template=first.id, **{"param-1": ""})
+    assert attributes(tried, "data-template-form") == [str(first.id)]
+    assert re.search(r'class="au-err"[^>]*-e">', tried.text)
+
+
+def test_a_page_has_no_templates_before_they_are_wanted(fake: Deployment, asha: User, maya: Desk) -> None:
+    template(fake, "a_first")
+    assert "a_first" not in maya.get(f"/audience/{asha.key}").text
+    assert "a_first" in words(maya.get(f"/audience/{asha.key}/templates"))
 
 
 def test_a_missing_value_is_asked_for_and_nobody_is_claimed(

@@ -30,7 +30,7 @@ _NO_IDENTITY = "This user is on no channel yet, so nobody can write to them."
 class Tried:
     """What came of the last try to do something here: what is said about it, and what was typed.
 
-    `asked` are the keys of values that were missing, and `given` what was typed for them.
+    `asked` are the keys of values that were missing.
     """
 
     tone: str = ""
@@ -41,7 +41,6 @@ class Tried:
     template_id: int | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
     asked: Sequence[str] = ()
-    given: Mapping[str, str] = field(default_factory=dict)
 
 
 def column(subject: Subject, chosen: Known | None, tried: Tried, where: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,25 +110,12 @@ def fillable(subject: Subject) -> Fillable:
     return Fillable(subject.values, access.writer(), there.tzinfo if there else None)
 
 
-def filled(subject: Subject, text: str) -> tuple[Filled, dict[str, str]]:
-    """Return a text that was posted, filled, and what was typed for values that were missing.
-
-    Raises NotFillable.
-    """
-    given = {
-        name.removeprefix(_FILL): value.strip()
-        for name, value in request.form.items()
-        if name.startswith(_FILL)
-    }
-    return fillable(subject).fill(text, given), given
+def filled(subject: Subject, text: str) -> Filled:
+    """Return a text that was posted, filled, with what was typed for it alone as well; raises NotFillable."""
+    return fillable(subject).fill(text, _given())
 
 
-def asks(
-    missing: Sequence[Filling],
-    text: str,
-    given: Mapping[str, str],
-    not_done: str = "The message was not sent.",
-) -> Tried:
+def asks(missing: Sequence[Filling], text: str, not_done: str = "The message was not sent.") -> Tried:
     """Ask for the values that a text needs and the user does not have; the text is kept."""
     names, has = words.joined([one.label for one in missing]), "has" if len(missing) == 1 else "have"
     return Tried(
@@ -139,7 +125,6 @@ def asks(
         draft=text,
         status=422,
         asked=[one.key for one in missing],
-        given=given,
     )
 
 
@@ -247,17 +232,27 @@ def _approved(chosen: Known | None) -> Any:
 
 
 def _asked(subject: Subject, tried: Tried) -> list[dict[str, Any]]:
-    """Return the fields for what is still missing; an open page says with `ask` for what it was asked."""
-    known, found = fillable(subject), []
-    for key in (tried.asked or request.args.getlist("ask"))[:_MOST_ASKED]:
+    """Return the fields for what a text needs, with what was typed into them while the text is not sent.
+
+    An open page says with `ask` for what it was asked.
+    """
+    known, found, given = fillable(subject), [], _given() if tried.draft else {}
+    wanted = dict.fromkeys((*given, *tried.asked, *request.args.getlist("ask")))
+    for key in list(wanted)[:_MOST_ASKED]:
         try:
             filling = known.find(key)
         except NotFillable:
             continue  # of a link that somebody made, or of a property that is gone
         if filling.text is None:
-            value = tried.given.get(key, "")
-            found.append({"key": filling.key, "label": filling.label, "help": filling.help, "value": value})
+            shown = {"key": filling.key, "label": filling.label, "help": filling.help}
+            found.append({**shown, "value": given.get(key, "")})
     return found
+
+
+def _given() -> dict[str, str]:
+    """Return what was typed for values that the user does not have, by key."""
+    posted = request.form.items()
+    return {name.removeprefix(_FILL): value.strip() for name, value in posted if name.startswith(_FILL)}
 
 
 def _template(template: Template, known: Fillable, tried: Tried) -> dict[str, Any]:

@@ -79,9 +79,9 @@ class ProfilePages:
         subject, chosen = _subject_and_identity(user)
         text = request.form.get("text", "").replace("\r\n", "\n")
         try:
-            filled, given = composer.filled(subject, text.strip())
+            filled = composer.filled(subject, text.strip())
             if filled.missing:
-                return self._show(user, composer.asks(filled.missing, text, given))
+                return self._show(user, composer.asks(filled.missing, text))
             sent = outbound.send(
                 chosen.identity.id, Outbound(text=filled.text), _author(subject), _request_key(subject)
             )
@@ -126,9 +126,9 @@ class ProfilePages:
         text = request.form.get("text", "").replace("\r\n", "\n").strip()
         not_done = "The chat was not assigned to the bot."
         try:
-            filled, given = composer.filled(subject, text)
+            filled = composer.filled(subject, text)
             if filled.missing:
-                return self._show(user, composer.asks(filled.missing, text, given, not_done))
+                return self._show(user, composer.asks(filled.missing, text, not_done))
             handover.release(
                 user.id,
                 subject.operator,

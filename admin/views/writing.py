@@ -35,7 +35,7 @@ class WritingPages:
         subject = reading.read(access.user(key, to="start_chat"), access.operator())
         text = request.form.get("text", "").replace("\r\n", "\n").strip()
         try:
-            filled, _ = composer.filled(subject, text)
+            filled = composer.filled(subject, text)
         except NotFillable as problem:
             return jsonify(pieces=[], missing=[], length=len(text), problem=str(problem))
         missing = {one.key for one in filled.missing}
