@@ -20,11 +20,15 @@ async function fetchJson(url, options = {}) {
 export class Suggestions {
   constructor(changed) {
     this.changed = changed;
-    this.list = element("ul", "au-suggest");
-    Object.assign(this.list, { id: "suggestions", role: "listbox", ariaLabel: "Properties of this user", hidden: true });
+    this.list = element("ul", "");
+    Object.assign(this.list, { id: "suggestions", role: "listbox", ariaLabel: "Properties of this user" });
+    this.rest = element("p", "au-suggest__more");
+    this.rest.ariaHidden = "true";
+    this.menu = element("div", "au-suggest", this.list, this.rest);
+    this.menu.hidden = true;
     this.said = element("p", "au-vh");
     this.said.setAttribute("role", "status");
-    this.list.addEventListener("mousedown", (event) => event.preventDefault()); /* the text keeps the focus */
+    this.menu.addEventListener("mousedown", (event) => event.preventDefault()); /* the text keeps the focus */
     this.list.addEventListener("click", (event) => {
       const option = event.target.closest("[role=option]");
       if (option) this.take(option);
@@ -43,12 +47,12 @@ export class Suggestions {
         if (moved === "click" || /^(Arrow(Left|Right)|Home|End)$/.test(event.key)) this.follow();
       });
     }
-    field.form.append(this.list, this.said);
+    field.form.append(this.menu, this.said);
     if (this.isOpen) this.point(this.active);
   }
 
   get isOpen() {
-    return !this.list.hidden;
+    return !this.menu.hidden;
   }
 
   /* Where the unfinished placeholder before the caret begins, and what was typed of it; null where there is none. */
@@ -94,7 +98,9 @@ export class Suggestions {
       return option;
     });
     this.list.replaceChildren(...options);
-    this.list.hidden = !options.length;
+    this.menu.hidden = !options.length;
+    this.rest.hidden = !more;
+    this.rest.textContent = `${more} more. Type on to find them.`;
     const rest = more ? `, and ${more} more` : "";
     this.said.textContent = options.length ? `${options.length} properties${rest}. Arrows choose, Enter takes.` : "No property begins so.";
     this.point(options[0]);
@@ -105,7 +111,6 @@ export class Suggestions {
     this.active?.setAttribute("aria-selected", "false");
     this.active = option;
     option?.setAttribute("aria-selected", "true");
-    option?.scrollIntoView({ block: "nearest" });
     if (this.isOpen && option) {
       this.field.setAttribute("aria-controls", this.list.id);
       this.field.setAttribute("aria-activedescendant", option.id);
@@ -119,7 +124,7 @@ export class Suggestions {
     clearTimeout(this.timer);
     this.asking?.abort();
     if (!this.isOpen) return;
-    this.list.hidden = true;
+    this.menu.hidden = true;
     this.said.textContent = "";
     this.point(undefined);
   }

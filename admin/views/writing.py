@@ -12,7 +12,8 @@ from admin.views import composer, reading
 from admin.views.composer import Tried
 from core.placeholders import Filling, NotFillable
 
-MOST_SUGGESTED = 20
+MOST_SUGGESTED = 7
+"""As many as stand over the box without a scroll bar, which no keyboard would reach."""
 _LONGEST_SHOWN = 80
 
 
