@@ -18,6 +18,7 @@ from core import environment
 from core.app import create_app
 from core.channel import SendError
 from core.commands.deployment import deployment
+from core.commands.property import property_
 from core.commands.run import run
 from core.commands.webhook import webhook
 from core.db import database
@@ -109,6 +110,7 @@ def migrate() -> None:
 
 parley.add_command(run)
 parley.add_command(inside_app(deployment))
+parley.add_command(inside_app(property_))
 parley.add_command(inside_app(webhook))
 
 

@@ -152,7 +152,7 @@ def problems_of_type(draft: Draft) -> dict[str, str]:
         options = kind.Options.model_validate(draft.options)
     except ValidationError as error:
         return {
-            ".".join(["options", *(str(part) for part in one["loc"])]): _sentence(one["msg"])
+            ".".join(["options", *(str(part) for part in one["loc"])]): sentence_of(one["msg"])
             for one in error.errors(include_url=False, include_input=False)
         }
     if draft.filterable and draft.scope == Scope.USER and not kind.operators:
@@ -165,7 +165,8 @@ def problems_of_type(draft: Draft) -> dict[str, str]:
     return {}
 
 
-def _sentence(message: str) -> str:
+def sentence_of(message: str) -> str:
+    """Return what pydantic says of a value as a sentence of ours."""
     text = message.removeprefix("Value error, ").strip()
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
