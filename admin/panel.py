@@ -12,6 +12,7 @@ from markupsafe import Markup
 from admin import access, auth, headers, problems, words
 from admin.blueprint import panel
 from admin.views.audience import AudienceView
+from admin.views.definitions import DefinitionsView
 from admin.views.home import Home
 from core import clock
 from core.context import parley
@@ -54,6 +55,16 @@ def _screens(app: Flask) -> None:
             url="/audience",
             menu_icon_type="parley",
             menu_icon_value="users",
+        )
+    )
+    admin.add_view(
+        DefinitionsView(
+            name="Properties",
+            endpoint="definitions",
+            url="/properties",
+            category="Configure",
+            menu_icon_type="parley",
+            menu_icon_value="props",
         )
     )
 

@@ -88,10 +88,8 @@ def purge(job: Job) -> None:
 
 def count_soon() -> None:
     """Have the users with a value counted, unless that was done in the last five minutes."""
-    counted = run("SELECT MIN(counted), COUNT(*) - COUNT(counted) FROM property WHERE archived IS NULL")
-    oldest, never = counted[0]
-    oldest = Property.counted.python_value(oldest)
-    if never or oldest is None or oldest < clock.now() - COUNTED_EVERY:
+    counted = [one.counted for one in catalogue().active]
+    if any(at is None or at < clock.now() - COUNTED_EVERY for at in counted):
         enqueue(COUNT, {}, request_key=COUNT)
 
 
@@ -102,6 +100,12 @@ def count(job: Job) -> None:
         Property.update(filled=filled, counted=clock.now()).where(Property.id == definition.id).execute()
     with database.atomic():
         catalogues.changed()
+
+
+def held(definition: Definition) -> tuple[int | None, int]:
+    """Return what a purge would delete: the values of how many users (None: of sessions), and changes."""
+    [(changes,)] = run("SELECT COUNT(*) FROM property_change WHERE property_id = ?", definition.id)
+    return _filled(definition), int(changes)
 
 
 KINDS: Mapping[str, Callable[[Job], None]] = {INDEX: index, MOVE: move, PURGE: purge, COUNT: count}
