@@ -191,14 +191,14 @@ def test_what_is_not_taken_is_one_note_that_names_keys_and_no_value(
     assert shown("city") == "Delhi"
     notes = list(Message.select().where(Message.kind == "bot_property_refused"))
     assert [one.payload["keys"] for one in notes] == [
-        ["nps", "plan", "first_seen", "marketing_consent", "Not A Key"]
+        ["nps", "plan", "first_seen", "Not A Key", "marketing_consent"]
     ]
     assert notes[0].text == (
         "Order bot sent properties that were not taken. `nps` takes a number between 0 and 10. "
         "`plan` is locked. Only admins and builders may edit this. "
         "`first_seen` is locked. Parley computes this property, so nobody can edit it. "
-        "`marketing_consent` is locked. A bot sets neither consent nor verification. "
-        f"`Not A Key` cannot be a key. {definitions.KEY_RULE}"
+        f"`Not A Key` cannot be a key. {definitions.KEY_RULE} "
+        "`marketing_consent` is locked. A bot sets neither consent nor verification."
     )
     assert not re.search("4711|secret|2020", json.dumps(notes[0].payload))
     assert ("text", "Noted.", "sent") in said("bot")

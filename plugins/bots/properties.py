@@ -69,7 +69,7 @@ def keep(user_id: int, given: Mapping[str, Any], bot: str, message_id: int) -> R
         by = Writer(Origin.BOT, bot, groups=frozenset({BOT}))
         written = properties.write(user_id, taken, by, message_id=message_id, whole=False)
         refused += [(one.key, one.sentence) for one in written.refused]
-        for key in written.unknown:
+        for key in sorted(written.unknown):  # in one order, so that no two answers lock each other out
             complaints = proposals.offer(user_id, {key: taken[key]}, by, message_id)
             refused += [(key, sentence) for sentence in complaints]
     sentences = [sentence for _, sentence in refused]

@@ -109,7 +109,8 @@ def _special(
     agents: Sequence[Operator],
     now: datetime,
 ) -> Draft:
-    draft = Draft(person, _luck(person), identities=[_on_whatsapp(source, person, "support")], is_known=True)
+    draft = _draft(person, is_known=True)
+    draft.identities.append(_on_whatsapp(source, person, "support"))
     end = now - timedelta(hours=hours)
     if story is not stories.never_wrote:
         _history(source, draft, end, agents, now, source.randint(1, 4))
@@ -130,7 +131,7 @@ def _special(
 
 
 def _everyday(source: random.Random, person: Person, agents: Sequence[Operator], now: datetime) -> Draft:
-    draft = Draft(person, _luck(person), named=True)
+    draft = _draft(person)
     where = source.random()
     if where < 0.62:
         draft.identities.append(
@@ -149,9 +150,12 @@ def _everyday(source: random.Random, person: Person, agents: Sequence[Operator],
     return draft
 
 
-def _luck(person: Person) -> random.Random:
-    """Return chances that are a person's own, so that what is known of one changes nothing of the others."""
-    return random.Random(person.email)
+def _draft(person: Person, *, is_known: bool = False) -> Draft:
+    """Begin a draft; its luck is the person's own, so that what one is given changes none of the others."""
+    luck = random.Random(person.email)
+    customer = is_known or luck.random() < 0.2
+    paid = luck.choice(list(stories.PRICES.values())) * luck.randint(1, 4) if customer else 0.0
+    return Draft(person, luck, is_known=is_known, paid_before=paid)
 
 
 def _history(

@@ -62,7 +62,7 @@ class Draft:
     """One user. `named` is False for a visitor who never said who they are; `fields` are further columns.
 
     `luck` decides what is known of them, which is much where it `is_known`; `interests` are the product
-    groups that they asked about, and `spent` is what they paid.
+    groups that they asked about, and `spent` is what they paid, `paid_before` they ever wrote.
     """
 
     person: Person
@@ -72,8 +72,12 @@ class Draft:
     placed: list[Placed] = field(default_factory=list)
     fields: dict[str, Any] = field(default_factory=dict)
     interests: list[str] = field(default_factory=list)
-    spent: float = 0.0
     is_known: bool = False
+    paid_before: float = 0.0
+    spent: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.spent = self.paid_before
 
     def chance(self, likelihood: float) -> bool:
         """Say whether something is known of this person; of some people much is known."""

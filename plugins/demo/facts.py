@@ -16,7 +16,7 @@ NEWSLETTER, NEWSLETTER_AGO = "newsletter-2026-11", timedelta(days=4)
 def add(draft: Draft, now: datetime) -> None:
     """Add what the shop and the imports said of somebody who was known by then."""
     first = min(one.entry.at for one in draft.placed)
-    _say(draft, SHOP, min(first + timedelta(seconds=2), now), _from_the_shop(draft))
+    _say(draft, SHOP, min(first + timedelta(seconds=2), now), _from_the_shop(draft, first))
     for name, ago, known in (
         (CRM, CRM_AGO, _from_the_crm(draft)),
         (NEWSLETTER, NEWSLETTER_AGO, _from_the_newsletter(draft)),
@@ -31,19 +31,23 @@ def _say(draft: Draft, by: Writer, at: datetime, given: Mapping[str, Any]) -> No
         draft.placed.append(Placed(draft.identities[0], setting(at), Sets(by, given, quiet=True)))
 
 
-def _from_the_shop(draft: Draft) -> dict[str, Any]:
-    if draft.luck.random() > 0.94:
-        return {}
-    return {"plan": draft.luck.choices(("starter", "pro", "trade"), (70, 22, 8))[0]}
+def _from_the_shop(draft: Draft, first: datetime) -> dict[str, Any]:
+    known: dict[str, Any] = {}
+    if draft.is_known or draft.luck.random() < 0.94:
+        known["plan"] = draft.luck.choices(("starter", "pro", "trade"), (70, 22, 8))[0]
+    if draft.paid_before:
+        ordered = first - timedelta(days=draft.luck.randint(2, 300))
+        known |= {"ltv": draft.paid_before, "last_order_at": f"{ordered:%Y-%m-%d}"}
+    return known
 
 
 def _from_the_crm(draft: Draft) -> dict[str, Any]:
-    person, known = draft.person, dict[str, Any]()
+    person = draft.person
+    known: dict[str, Any] = {}
     if draft.named:
         known["gender"] = person.gender
     if draft.chance(0.15):
-        born = date(1950, 1, 1) + timedelta(days=draft.luck.randrange(56 * 365))
-        known["birthday"] = born.isoformat()
+        known["birthday"] = _birthday(draft)
     if draft.chance(0.2):
         known["preferred_wood"] = draft.luck.choices(WOODS, (45, 30, 12, 8, 5))[0]
     if draft.chance(0.12):
@@ -54,4 +58,13 @@ def _from_the_crm(draft: Draft) -> dict[str, Any]:
 
 
 def _from_the_newsletter(draft: Draft) -> dict[str, Any]:
-    return {"marketing_consent": True} if draft.luck.random() < 0.3 else {}
+    known: dict[str, Any] = {}
+    if draft.chance(0.33):
+        known["marketing_consent"] = True
+    if draft.chance(0.04):
+        known["birthday"] = _birthday(draft)
+    return known
+
+
+def _birthday(draft: Draft) -> str:
+    return (date(1950, 1, 1) + timedelta(days=draft.luck.randrange(56 * 365))).isoformat()

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from admin.passwords import hashed
-from core import clock
+from core import clock, property_jobs
 from core.context import parley
 from core.db import database
 from core.deployments import add_deployment, channel_of, sync_templates
@@ -82,6 +82,7 @@ def load(now: datetime | None = None) -> int:
         count = store(drafts(agents, now), deployments, now)
         write_setting(LOADED, now.isoformat())
         write_setting(DEPLOYMENTS, {name: one.key for name, one in deployments.items()})
+    property_jobs.count_soon()
     return count
 
 
