@@ -4,6 +4,7 @@ The table of definitions has a number that each change counts up; a process read
 the definitions anew when it moved.
 """
 
+import json
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,11 +15,12 @@ from itertools import pairwise
 from typing import Any
 
 from flask import current_app
-from pydantic import ValidationError
+from pydantic import ConfigDict, ValidationError
 
+from core import live
 from core.context import parley
 from core.db import database, is_sqlite, run
-from core.declared import BUILT_IN, SYSTEM, Declared, of_channel
+from core.declared import BUILT_IN, OF_LAST_IDENTITY, SYSTEM, Declared, of_channel
 from core.models import Origin, Property, Scope, Source
 from core.property_type import Editor, Invalid, Options, PropertyType, Rendered, Storage
 from core.text import snippet
@@ -30,6 +32,7 @@ PURGED = "~"
 _EXTENSION = "parley.catalogue"
 _LOCK = "parley.properties"
 _lock = threading.Lock()
+_changing = threading.local()
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,17 @@ class Definition:
         return self.declared is not None and not self.is_locked
 
     @property
+    def can_be_asked(self) -> bool:
+        """Say whether a condition can ask of it (A2)."""
+        if not self.type.operators:
+            return False
+        if self.scope == Scope.SESSION:
+            return True
+        if self.is_locked and self.declared is not None:
+            return bool(self.column or self.declared.footprint or self.key in OF_LAST_IDENTITY)
+        return self.filterable and self.column is not None
+
+    @property
     def is_converting(self) -> bool:
         """Say whether its values are being brought to another type; it is edited when that is done."""
         return self.conversion is not None and self.conversion["state"] != "failed"
@@ -120,17 +134,27 @@ class Definition:
         return " and ".join(filter(None, (", ".join(named[:-1]), *named[-1:]))) or "nobody"
 
 
-class MissingType(PropertyType):
-    """Stands for a type that is not loaded, or does not take the options any more: values can be read."""
+class AnyOptions(Options):
+    """Options whose type is not there to read them; they are kept as they are."""
 
-    name = "missing"
+    model_config = ConfigDict(extra="allow")
+
+
+class MissingType(PropertyType):
+    """Stands for a type that is not loaded, or does not take the options any more: values can be read.
+
+    It has the name, the options and the column's SQL type of what it stands for.
+    """
+
     label = "Type not available"
     icon = "alert"
-    storage = Storage.TEXT
     editor = Editor.LINE
+    Options = AnyOptions
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(Options(), filterable=False)
+    def __init__(self, name: str, options: Mapping[str, Any], storage: Storage, reason: str) -> None:
+        super().__init__(AnyOptions.model_validate(dict(options)), filterable=False)
+        self.name = name  # type: ignore[misc]  # an instance stands for whatever type is missing
+        self.storage = storage  # type: ignore[misc]
         self.reason = reason
 
     def parse(self, given: Any) -> Any:
@@ -139,7 +163,7 @@ class MissingType(PropertyType):
 
     def render(self, value: Any, zone: tzinfo | None = None) -> Rendered:
         """Return a value as it is stored."""
-        return Rendered(snippet(str(value)))
+        return Rendered(snippet(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
 
 
 @dataclass(frozen=True)
@@ -183,7 +207,20 @@ class Catalogue:
     @cached_property
     def with_initial(self) -> Sequence[Definition]:
         """Return the properties that new users begin with."""
-        return [one for one in self.stored if one.initial is not None and one.archived is None]
+        return [
+            one
+            for one in self.stored
+            if one.initial is not None and one.archived is None and not isinstance(one.type, MissingType)
+        ]
+
+    @cached_property
+    def session_begin(self) -> Mapping[str, Any] | None:
+        """Return what new sessions begin with, as they keep it."""
+        return {
+            one.key: {"value": one.initial}
+            for one in self.of_sessions
+            if one.initial is not None and not isinstance(one.type, MissingType)
+        } or None
 
 
 def catalogue(*, fresh: bool = False) -> Catalogue:
@@ -194,6 +231,8 @@ def catalogue(*, fresh: bool = False) -> Catalogue:
     if known and not fresh and moment - known[0] < GOOD_FOR_SECONDS:
         return known[1]
     number = _number()
+    if database.in_transaction() and database.top_transaction() is getattr(_changing, "transaction", None):
+        return _read(number)  # what may still be rolled back is nobody else's
     with _lock:
         known = kept.get("now")
         found = known[1] if known and known[1].number == number else _read(number)
@@ -224,7 +263,9 @@ def changed() -> None:
         "INSERT INTO property_version (id, number) VALUES (1, 1) "
         "ON CONFLICT (id) DO UPDATE SET number = property_version.number + 1"
     )
+    live.tell_everyone(live.DEFINITIONS_CHANGED)
     kept = current_app.extensions.setdefault(_EXTENSION, {})
+    _changing.transaction = database.top_transaction()
     database.after_commit(kept.clear)  # this process knows at once, the others within half a second
 
 
@@ -235,30 +276,34 @@ def declared() -> dict[str, Declared]:
     return {one.key: one for one in found}
 
 
-def type_of(name: str, options: Mapping[str, Any], *, filterable: bool) -> PropertyType:
-    """Return the type called `name` with these options; one that cannot be had is a MissingType."""
+def type_of(
+    name: str, options: Mapping[str, Any], *, filterable: bool, storage: Storage | None = None
+) -> PropertyType:
+    """Return the type called `name` with these options; one that cannot be had is a MissingType.
+
+    `storage` is the SQL type of the column that has the values, which the missing one keeps.
+    """
     found = parley().manager.property_types.get(name)
     if found is None:
-        return MissingType(f"No loaded plugin brings the type `{name}`, so nobody can edit this.")
+        reason = f"No loaded plugin brings the type `{name}`, so nobody can edit this."
+        return MissingType(name, options, storage or Storage.TEXT, reason)
     try:
         return found(found.Options.model_validate(options), filterable=filterable)
     except ValidationError:
-        return MissingType(f"The type `{name}` does not take these options any more. Edit the property.")
+        reason = f"The type `{name}` does not take these options any more. Edit the property."
+        return MissingType(name, options, storage or found.storage, reason)
 
 
 def tells_consent(key: str) -> bool:
     """Say whether a key speaks of consent or verification, which no bot and no visitor may claim."""
     words = key.split("_")
     pairs = ["".join(pair) for pair in pairwise(words)]
-    return bool(_CONSENT & {*words, *pairs})
+    return bool(_CONSENT & {*words, *pairs}) or any(stem in "".join(words) for stem in _CONSENT_STEMS)
 
 
+_CONSENT_STEMS = ("consent", "verified", "verification")
 _CONSENT = frozenset(
     [
-        "consent",
-        "consented",
-        "verified",
-        "verification",
         "optin",
         "optout",
         "optedin",
@@ -277,7 +322,12 @@ def _number() -> int:
 def _read(number: int) -> Catalogue:
     known = declared()
     rows: Iterable[Property] = Property.select().order_by(Property.id)
-    return Catalogue(number, {row.key: _definition(row, known.get(row.key)) for row in rows if _is_here(row)})
+    storages = {
+        f"p_{one}": Storage(storage) for one, storage in run("SELECT id, storage FROM property_column")
+    }
+    return Catalogue(
+        number, {row.key: _definition(row, known.get(row.key), storages) for row in rows if _is_here(row)}
+    )
 
 
 def _is_here(row: Property) -> bool:
@@ -287,7 +337,7 @@ def _is_here(row: Property) -> bool:
     return row.source != Source.CHANNEL or row.owner in parley().manager.channels
 
 
-def _definition(row: Property, known: Declared | None) -> Definition:
+def _definition(row: Property, known: Declared | None, storages: Mapping[str, Storage]) -> Definition:
     if known is not None and known.source != row.source:
         known = None  # an admin had the key first
     return Definition(
@@ -295,7 +345,12 @@ def _definition(row: Property, known: Declared | None) -> Definition:
         key=row.key,
         label=row.label,
         help=row.help,
-        type=type_of(row.type, row.options, filterable=row.filterable),
+        type=type_of(
+            row.type,
+            row.options,
+            filterable=row.filterable,
+            storage=storages.get(row.storage_column or ""),
+        ),
         scope=Scope(row.scope),
         source=Source(row.source),
         owner=row.owner,

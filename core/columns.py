@@ -25,8 +25,10 @@ MOST_COLUMNS = 300
 """PostgreSQL refuses a row of more than 8,160 bytes in line, which 500 short texts reach."""
 REST = timedelta(seconds=30)
 """How long an emptied column waits: a process may know its former property for a moment longer."""
+_LONGEST_INDEXED = 2_600
+"""Bytes: a longer text in an index of PostgreSQL fails every later write of its row."""
 _LOCK_TIMEOUT_MS = 300
-_MOST_TRIES = 60
+_MOST_TRIES = 40
 
 _SQLITE = {
     Storage.TEXT: "TEXT",
@@ -37,7 +39,7 @@ _SQLITE = {
     Storage.MOMENT: "INTEGER",
     Storage.JSON: "TEXT",
 }
-_POSTGRESQL = {
+POSTGRESQL = {
     Storage.TEXT: 'TEXT COLLATE "C"',
     Storage.INTEGER: "BIGINT",
     Storage.REAL: "DOUBLE PRECISION",
@@ -53,6 +55,10 @@ class NoColumnLeft(Exception):
     """As many properties can be filtered as this installation allows."""
 
 
+class TableBusy(Exception):
+    """Somebody has been reading the table of users for so long that no column could be added."""
+
+
 def name_of(column: PropertyColumn) -> str:
     """Return what a column is called in the table of users."""
     return f"p_{column.id}"
@@ -64,8 +70,12 @@ def obtain(storage: Storage, taken: Collection[str] = ()) -> str:
     Those in `taken` are for others.
 
     Call it with no transaction open: on PostgreSQL the table is locked for a moment, and whoever waits for it
-    must hold nothing. Raises NoColumnLeft.
+    must hold nothing. Raises NoColumnLeft, TableBusy.
     """
+    return _free(storage, taken) or _patiently(lambda: _add(storage))
+
+
+def _free(storage: Storage, taken: Collection[str]) -> str | None:
     free = PropertyColumn.select().where(
         PropertyColumn.storage == storage,
         PropertyColumn.property.is_null(),
@@ -73,11 +83,7 @@ def obtain(storage: Storage, taken: Collection[str] = ()) -> str:
         PropertyColumn.id.not_in([int(name.removeprefix("p_")) for name in taken]),
     )
     found: PropertyColumn | None = free.order_by(PropertyColumn.id).first()
-    if found is not None:
-        return name_of(found)
-    if PropertyColumn.select().count() >= MOST_COLUMNS:
-        raise NoColumnLeft
-    return _patiently(lambda: _add(storage))
+    return name_of(found) if found is not None else None
 
 
 def index(name: str) -> None:
@@ -86,6 +92,10 @@ def index(name: str) -> None:
         database.execute_sql(
             f'CREATE INDEX IF NOT EXISTS "user_{name}" ON "user" ("{name}") WHERE "{name}" IS NOT NULL'
         )
+        return
+    long = f'SELECT 1 FROM "user" WHERE "{name}" IS NOT NULL AND octet_length("{name}"::text) > ? LIMIT 1'  # noqa: S608
+    if run(long, _LONGEST_INDEXED):
+        log.warning("%s is not indexed: it holds texts from before, which are too long for an index", name)
         return
     # One that an earlier try left half built is of no use, and stands in the way.
     unfinished = run(
@@ -128,7 +138,7 @@ def decoded(value: Any, storage: Storage) -> Any:
         return None
     match storage:
         case Storage.JSON:
-            return json.loads(value) if isinstance(value, str) else value
+            return json.loads(value) if is_sqlite() else value
         case Storage.FLAG:
             return bool(value)
         case Storage.DATE:
@@ -148,10 +158,14 @@ def placeholder(storage: Storage) -> str:
 
 
 def _add(storage: Storage) -> str:
-    types = _SQLITE if is_sqlite() else _POSTGRESQL
+    types = _SQLITE if is_sqlite() else POSTGRESQL
     with database.atomic():
         if not is_sqlite():
             database.execute_sql(f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT_MS}")
+            # One at a time, so that two do not both take the last one.
+            database.execute_sql("SELECT pg_advisory_xact_lock(hashtext('parley.columns'))")
+        if PropertyColumn.select().count() >= MOST_COLUMNS:
+            raise NoColumnLeft
         name = name_of(PropertyColumn.create(storage=storage))
         database.execute_sql(f'ALTER TABLE "user" ADD COLUMN "{name}" {types[storage]}')
     log.info("added the column %s for a property", name)
@@ -163,8 +177,10 @@ def _patiently(work: Callable[[], str]) -> str:
     for tried in range(1, _MOST_TRIES + 1):
         try:
             return work()
-        except OperationalError:
-            if tried == _MOST_TRIES or database.in_transaction():
+        except OperationalError as error:
+            if database.in_transaction():
                 raise
+            if tried == _MOST_TRIES:
+                raise TableBusy from error
             time.sleep(random.uniform(0.05, 0.3))
     raise AssertionError("unreachable")

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from core import clock, sessions
+from core.catalogue import catalogue
 from core.channel import AuthorKind, Delivery
 from core.cursor import Cursor
 from core.db import dictionaries, is_sqlite, tuples
@@ -86,6 +87,7 @@ def append(user: User, identity: Identity, entry: Entry, event: str) -> Message:
             inbound=entry.author is AuthorKind.USER,
             handler=answered_by(entry),
             footprint=entry.footprint,
+            properties=catalogue().session_begin,
         )
         _keep_in_step(user, identity, entry, text)
     message = Message.add(

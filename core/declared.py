@@ -15,6 +15,7 @@ from core.models import Role, Scope, Source, User
 
 PARLEY = "Parley"
 LABELS = "labels"
+OF_LAST_IDENTITY = ("last_channel", "last_deployment")
 _PEOPLE = (Role.ADMIN, Role.BUILDER, Role.AGENT)
 
 
@@ -22,8 +23,8 @@ _PEOPLE = (Role.ADMIN, Role.BUILDER, Role.AGENT)
 class Declared:
     """A property that code declares.
 
-    `column` is the user's own column of a built-in one. `read` computes a system one from a user and the
-    current moment, in Python's types; None means that it is not known.
+    `column` is the user's column that holds it, where there is one. `read` computes a system one from a user
+    and the current moment, in Python's types; None means that it is not known.
     """
 
     key: str
@@ -112,10 +113,20 @@ def _system(
     section: str,
     help_: str,
     read: Callable[[User, datetime], Any] | None = None,
+    column: str | None = None,
     pinned: int | None = None,
 ) -> Declared:
+    column = column or (None if read else key)
     return Declared(
-        key, label, help_, type_, Source.SYSTEM, section, read=read or _column(key), pinned=pinned
+        key,
+        label,
+        help_,
+        type_,
+        Source.SYSTEM,
+        section,
+        column=column,
+        read=read or _column(str(column)),
+        pinned=pinned,
     )
 
 
@@ -146,7 +157,7 @@ SYSTEM: tuple[Declared, ...] = (
         "integer",
         "Engagement",
         "How many messages the user wrote.",
-        _column("received_count"),
+        column="received_count",
         pinned=5,
     ),
     _system(
@@ -155,7 +166,7 @@ SYSTEM: tuple[Declared, ...] = (
         "integer",
         "Engagement",
         "How many messages the bot and agents wrote to the user.",
-        _column("sent_count"),
+        column="sent_count",
         pinned=6,
     ),
     _system(
@@ -164,7 +175,7 @@ SYSTEM: tuple[Declared, ...] = (
         "integer",
         "Engagement",
         "How many sessions the user had, over all channels.",
-        _column("session_count"),
+        column="session_count",
         pinned=7,
     ),
     _system(

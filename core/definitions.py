@@ -1,13 +1,16 @@
 """Define properties, change and archive them: each change is checked as a whole, and in use at once (P4)."""
 
+import logging
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from peewee import IntegrityError
 
 from core import catalogue as catalogues
 from core import clock, columns, usage
-from core.catalogue import PURGED, Catalogue, Definition, catalogue, type_of
+from core.catalogue import BOT, PURGED, Catalogue, Definition, catalogue, type_of
 from core.context import parley
 from core.db import database, run
 from core.drafts import EDITORS as EDITORS
@@ -18,11 +21,22 @@ from core.drafts import MOST_PROPERTIES as MOST_PROPERTIES
 from core.drafts import BadDefinition as BadDefinition
 from core.drafts import Draft as Draft
 from core.drafts import draft_of as draft_of
-from core.models import Property, PropertyColumn, Scope, Source, enqueue
+from core.models import Property, PropertyColumn, PropertyProposal, Scope, Source, enqueue
+from core.property_type import PropertyType
+from core.text import clean, snippet
+
+log = logging.getLogger(__name__)
 
 INDEX = "properties.index"
 MOVE = "properties.move"
 PURGE = "properties.purge"
+ADOPT = "properties.adopt"
+_MOST_TRIES = 20
+_BUSY = "The table of users is busy, so no column could be added. Nothing was changed. Try again in a minute."
+
+
+class _Lost(Exception):
+    """Somebody else took the column that this one had found."""
 
 
 class Moved(Exception):
@@ -42,6 +56,11 @@ def declare() -> None:
         for key, one in known.items()
         if key in stored and stored[key].source == one.source and _differs(stored[key], one)
     ]
+    for key, one in known.items():
+        if key in stored and stored[key].source != one.source:
+            log.warning(
+                "`%s` of %s is left out: an admin has defined a property of that key", key, one.section
+            )
     if not news and not moved:
         return
     with database.atomic():
@@ -96,7 +115,15 @@ def apply(
     was decided: raises Moved when it is another. Call it with no transaction open: columns are added before
     it begins. Raises BadDefinition, LookupError.
     """
-    edits = edits or {}
+    for _ in range(_MOST_TRIES):
+        with suppress(_Lost):
+            return _apply(creates, edits or {}, order, at)
+    raise BadDefinition({"filterable": _BUSY})
+
+
+def _apply(
+    creates: Sequence[Draft], edits: Mapping[str, Draft], order: Sequence[str] | None, at: int | None
+) -> list[Definition]:
     now = catalogue(fresh=True)
     _refuse(_problems(creates, edits, now))
     obtained: dict[str, str] = {}
@@ -113,6 +140,8 @@ def apply(
                 _refuse(_problems(creates, edits, held))
             else:
                 _refuse(_problems_of_choices(edits, held))
+            if any(known(key, held).column for key in edits if key in obtained):
+                raise _Lost
             for draft in creates:
                 _insert(draft, obtained.get(draft.key))
             for key, draft in edits.items():
@@ -141,7 +170,8 @@ def pin(keys: Sequence[str]) -> None:
     with database.atomic():
         now = catalogues.hold_for_change()
         for key in keys:
-            known(key, now)
+            if known(key, now).archived is not None:
+                raise BadDefinition({"pinned": f"`{key}` is archived. Restore it to pin it."})
         _pin(keys)
         catalogues.changed()
 
@@ -149,13 +179,18 @@ def pin(keys: Sequence[str]) -> None:
 def purge(key: str) -> None:
     """Delete an archived property with all its values and their history.
 
-    It is gone when this returns, and its key is free; a job deletes what it held. Raises BadDefinition.
+    It is gone when this returns; a job deletes what it held. Its key is free at once, that of a session's
+    property when the job is done. Raises BadDefinition, LookupError.
     """
     with database.atomic():
         found = known(key, catalogues.hold_for_change())
         if found.archived is None or found.declared is not None:
             raise BadDefinition({"key": f"`{key}` is not archived. Only an archived property can be purged."})
-        Property.update(key=f"{PURGED}{found.id}", pinned=None).where(Property.id == found.id).execute()
+        # Sessions keep values by key, so that of a session's property is not free yet.
+        owner = key if found.scope == Scope.SESSION else ""
+        Property.update(key=f"{PURGED}{found.id}", owner=owner, pinned=None).where(
+            Property.id == found.id
+        ).execute()
         enqueue(PURGE, {"property": found.id}, request_key=f"{PURGE}:{found.id}")
         catalogues.changed()
 
@@ -164,7 +199,7 @@ def known(key: str, now: Catalogue | None = None) -> Definition:
     """Return the definition of `key`; raises LookupError, with a sentence."""
     found = (now or catalogue()).by_key.get(key)
     if found is None:
-        raise LookupError(f"There is no property `{key[:63]}`.")
+        raise LookupError(f"There is no property `{snippet(clean(key), 63)}`.")
     return found
 
 
@@ -175,9 +210,24 @@ def _problems(
     drafts = [(draft, None) for draft in creates] + [(draft, known(key, now)) for key, draft in edits.items()]
     beside = [draft for draft, _ in drafts]
     found = {draft.key: problems_of(draft, now, before, beside) for draft, before in drafts}
+    for key, number in Counter(draft.key for draft in creates).items():
+        if number > 1:
+            found[key]["key"] = f"`{key}` is defined {number} times here. Keep one of them."
+        elif key not in now.by_key and "key" not in found[key] and (why := _taken_unseen(key)):
+            found[key]["key"] = why
     if not any(found.values()):
         found |= _problems_of_choices(edits, now)
     return found
+
+
+def _taken_unseen(key: str) -> str | None:
+    """Say what a key belongs to that no catalogue shows, or None."""
+    row = Property.get_or_none(Property.key == key)
+    if row is not None:
+        return f"`{key}` is the key of “{row.label}” of {row.section}, which is not loaded. Take another key."
+    if Property.select().where(Property.owner == key, Property.key.startswith(PURGED)).exists():
+        return f"The values of the former `{key}` are still being deleted. Try again in a minute."
+    return None
 
 
 def _problems_of_choices(edits: Mapping[str, Draft], now: Catalogue) -> dict[str, dict[str, str]]:
@@ -230,6 +280,8 @@ def _column_for(draft: Draft, taken: Collection[str]) -> str:
                 "Nothing was changed. Turn off “filterable”, or purge an archived property."
             }
         ) from None
+    except columns.TableBusy:
+        raise BadDefinition({"filterable": _BUSY}) from None
 
 
 def _insert(draft: Draft, column: str | None) -> None:
@@ -244,6 +296,13 @@ def _insert(draft: Draft, column: str | None) -> None:
     )
     if column:
         _claim(column, made.id)
+        _index(parley().manager.property_types[draft.type], column)
+    proposed = PropertyProposal.get_or_none(
+        PropertyProposal.key == draft.key, PropertyProposal.refused.is_null()
+    )
+    if proposed is not None and BOT in draft.editable_by:
+        # Whoever defines it, and however: what the bot said goes with it.
+        enqueue(ADOPT, {"proposal": proposed.id, "property": made.id}, request_key=f"{ADOPT}:{made.id}")
 
 
 def _update(before: Definition, draft: Draft, column: str | None) -> None:
@@ -255,21 +314,23 @@ def _update(before: Definition, draft: Draft, column: str | None) -> None:
         changes |= {"storage_column": column, "filterable": False}
         _claim(column, before.id)
         enqueue(MOVE, {"property": before.id, "column": column})
-    elif before.column and before.declared is None and draft.filterable != before.filterable:
-        enqueue(INDEX, {"column": before.column, "drop": not draft.filterable})
+    elif draft.filterable != before.filterable and before.column and not before.declared:
+        _index(before.type, before.column, drop=not draft.filterable)
     Property.update(changed=clock.now(), **changes).where(Property.id == before.id).execute()
 
 
+def _index(kind: PropertyType | type[PropertyType], column: str, *, drop: bool = False) -> None:
+    if kind.indexed:
+        enqueue(INDEX, {"column": column, "drop": drop})
+
+
 def _claim(column: str, property_id: int) -> None:
-    """Take a column that was obtained, unless somebody was quicker."""
+    """Take a column that was obtained; raises _Lost when somebody was quicker."""
     claimed = PropertyColumn.update(property=property_id, freed=None).where(
         PropertyColumn.id == int(column.removeprefix("p_")), PropertyColumn.property.is_null()
     )
     if not claimed.execute():
-        raise BadDefinition({"key": "Somebody defined a property at the same moment. Try again."})
-    kind = Property.get_by_id(property_id).type
-    if parley().manager.property_types[kind].indexed:
-        enqueue(INDEX, {"column": column})
+        raise _Lost
 
 
 def _next_rank() -> int:

@@ -17,6 +17,7 @@ import psycopg
 
 from core.db import database, is_sqlite, tuples
 from core.models.event import CHANNEL, Event
+from core.models.property import PropertyVersion
 from core.models.user import User
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.2
 PING_SECONDS = 15.0
 EVERYONE = "*"
+DEFINITIONS_CHANGED = "definitions_changed"
+"""The kind of a wake that every page hears: what properties there are, or their order, is another now."""
 
 
 @dataclass(frozen=True)
@@ -115,9 +118,9 @@ class Hub:
             self._thread = None
 
     def publish(self, wake: Wake) -> None:
-        """Hand a wake to the pages of that user, and to those that hear of everyone; RESYNC goes to all."""
+        """Hand a wake to the pages of that user and to those that hear of everyone; one for EVERYONE to all."""
         with self._lock:
-            if wake is RESYNC:
+            if wake.user_key == EVERYONE:
                 members = [one for topic in self._topics.values() for one in topic]
             else:
                 members = [*self._topics.get(wake.user_key, ()), *self._topics.get(EVERYONE, ())]
@@ -147,8 +150,12 @@ class Hub:
     def _poll(self) -> None:
         with database.connection_context():
             last = Event.select(Event.id).order_by(Event.id.desc()).limit(1).scalar() or 0
+            version = self._definitions()
             self._hears()
             while not self.stopping.wait(POLL_SECONDS):
+                if (found := self._definitions()) != version:
+                    version = found
+                    self.publish(Wake(EVERYONE, 0, DEFINITIONS_CHANGED))
                 rows = (
                     Event.select(Event.id, User.key, Event.seq, Event.kind)
                     .join(User)
@@ -159,6 +166,9 @@ class Hub:
                 for event_id, key, seq, kind in tuples(rows):
                     last = event_id
                     self.publish(Wake(key, seq, kind))
+
+    def _definitions(self) -> int:
+        return PropertyVersion.select(PropertyVersion.number).scalar() or 0
 
     def _wait_for_notices(self) -> None:
         with database.connection_context():
@@ -173,6 +183,12 @@ class Hub:
                     self.publish(Wake(key, int(seq), kind))
                     if self.stopping.is_set():
                         break
+
+
+def tell_everyone(kind: str) -> None:
+    """Wake every open page when the running transaction is committed; SQLite's listener sees it by itself."""
+    if not is_sqlite():
+        database.execute_sql("SELECT pg_notify(%s, %s)", (CHANNEL, f"{EVERYONE} 0 {kind}"))
 
 
 def event_stream(subscription: Subscription, hub: Hub, still_allowed: Callable[[], bool]) -> Iterator[str]:

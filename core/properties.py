@@ -25,6 +25,7 @@ from core.models import (
     record,
 )
 from core.property_type import Invalid
+from core.text import clean, snippet
 from core.values import SKIPPED, UNSET, Value, read, session_value, store
 
 UNSET_WORD, SKIPPED_WORD = "UNSET", "SKIPPED"
@@ -202,14 +203,15 @@ class _Attempt:
         self._catalogue = hold()
         self._identity_id, self._session = self._around()
         self._changes: list[tuple[Definition, int]] = []
+        self._confirmed: list[str] = []
 
     def write(self, given: Mapping[str, Any]) -> Written:
         """Take what can be taken, and say what not."""
         definitions = {key: self._catalogue.by_key[key] for key in given if key in self._catalogue.by_key}
         unknown = tuple(key for key in given if key not in definitions)
         refused = [] if self._by.origin == Origin.BOT else [_no_such(key) for key in unknown]
-        given = self._with_promoted(given, definitions)
-        before = self._standing(definitions.values())
+        targets = {key: target for key in definitions if (target := self._target(definitions[key], given))}
+        before = self._standing([*definitions.values(), *targets.values()])
         news: dict[Definition, Value] = {}
         for key, definition in definitions.items():
             try:
@@ -217,10 +219,9 @@ class _Attempt:
             except _NotTaken as error:
                 refused.append(error.refusal)
                 continue
-            if value is not None and value != before[key].value:
-                news[definition] = value
-            elif value is not None and self._by.origin.is_person and not before[key].is_held and value.is_set:
-                news[definition] = value  # a person who confirms what the bot set holds it
+            self._note_news(news, definition, value, before[key])
+            if key in targets and value is not None and value.is_set:
+                self._promote(news, targets[key], value, before[targets[key].key])
         self._keep(news, before)
         changed = tuple(one.key for one, value in news.items() if value != before[one.key].value)
         return Written(changed, tuple(refused), unknown)
@@ -228,6 +229,8 @@ class _Attempt:
     def tell(self, *, in_conversation: bool) -> None:
         """Record the event, and show in the conversation what was changed by whom: never the values."""
         if not self._changes:
+            if self._confirmed:
+                record(self._user.id, CHANGED, keys=self._confirmed)
             return
         keys = [definition.key for definition, _ in self._changes]
         identity = Identity.find(id=self._identity_id) if self._identity_id else None
@@ -245,17 +248,27 @@ class _Attempt:
         )
         conversation.append(self._user, identity, entry, CHANGED)
 
-    def _with_promoted(
-        self, given: Mapping[str, Any], definitions: dict[str, Definition]
-    ) -> Mapping[str, Any]:
-        """Add what a session property hands on to the user, where that is not set in the same breath."""
-        added = {}
-        for key, definition in list(definitions.items()):
-            target = self._catalogue.by_key.get(definition.promotes_to or "")
-            if target is not None and target.key not in given:
-                definitions[target.key] = target
-                added[target.key] = given[key]
-        return {**given, **added}
+    def _target(self, definition: Definition, given: Mapping[str, Any]) -> Definition | None:
+        """Return the user's property that a session's hands its values on to, unless that is given too."""
+        target = self._catalogue.by_key.get(definition.promotes_to or "")
+        return None if target is None or target.key in given else target
+
+    def _promote(
+        self, news: dict[Definition, Value], target: Definition, value: Value, before: Standing
+    ) -> None:
+        """Hand a value of the session on; where the user's property does not take it, that stays as it is."""
+        with suppress(_NotTaken):
+            self._note_news(news, target, self._taken(target, value.value, before), before)
+
+    def _note_news(
+        self, news: dict[Definition, Value], definition: Definition, value: Value | None, before: Standing
+    ) -> None:
+        if value is None:
+            return
+        if value != before.value:
+            news[definition] = value
+        elif self._by.origin.is_person and not before.is_held and value.is_set:
+            news[definition] = value  # a person who confirms what the bot set holds it
 
     def _standing(self, definitions: Collection[Definition]) -> dict[str, Standing]:
         stored = read(
@@ -322,9 +335,16 @@ class _Attempt:
         for one, value in news.items():
             was = before[one.key].value
             session_id = self._session.id if one in of_session and self._session else None
-            change = _note(self._user.id, one, was, value, self._by, self._at, self._message_id, session_id)
+            holds = self._by.origin.is_person or (
+                self._by.origin == Origin.SYSTEM and before[one.key].is_held
+            )
+            change = _note(
+                self._user.id, one, was, value, self._by, self._at, self._message_id, session_id, holds=holds
+            )
             if value != was:
                 self._changes.append((one, change))
+            else:
+                self._confirmed.append(one.key)
 
     def _around(self) -> tuple[int | None, Session | None]:
         """Return where this happens: at the message that caused it, else where the user was last."""
@@ -352,7 +372,7 @@ class _NotTaken(Exception):
 
 
 def _no_such(key: str) -> Refusal:
-    return Refusal(key, f"There is no property `{key[:63]}`. Define it first.")
+    return Refusal(key, f"There is no property `{snippet(clean(key), 63)}`. Define it first.")
 
 
 def _note(
@@ -364,6 +384,8 @@ def _note(
     at: datetime,
     message_id: int | None = None,
     session_id: int | None = None,
+    *,
+    holds: bool = False,
 ) -> int:
     change = PropertyChange.add(
         user=user_id,
@@ -376,6 +398,6 @@ def _note(
         operator=by.operator_id,
         message=message_id,
         at=at,
-        holds=by.origin.is_person,
+        holds=holds,
     )
     return int(change.id)

@@ -4,6 +4,7 @@ Each works in small steps with a commit after each, and may run again after a cr
 """
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from core import catalogue as catalogues
 from core import clock, columns
 from core.catalogue import Definition, catalogue
 from core.columns import encoded, placeholder
-from core.db import database, run
+from core.db import database, is_sqlite, run
 from core.definitions import INDEX, MOVE, PURGE
 from core.models import (
     Job,
@@ -21,6 +22,7 @@ from core.models import (
     PropertyColumn,
     PropertySkipped,
     Scope,
+    Session,
     User,
     enqueue,
 )
@@ -46,9 +48,9 @@ def move(job: Job) -> None:
         return
     last = 0
     while users := _with_json(definition.id, last):
-        with database.atomic():
-            for user_id in users:
-                _move(user_id, definition)
+        for user_id in users:
+            if not _move(user_id, definition):
+                return
         last = users[-1]
     if definition.type.indexed:
         columns.index(column)
@@ -65,13 +67,15 @@ def purge(job: Job) -> None:
     if row is None:
         return
     if row.storage_column:
+        columns.unindex(row.storage_column)  # whoever has the column next may want none
         _empty(row.storage_column)
     last = 0
     while users := _with_json(property_id, last):
-        with database.atomic():
-            for user_id in users:
-                _drop_json(user_id, property_id)
+        for user_id in users:
+            _drop_json(user_id, property_id)
         last = users[-1]
+    if row.owner:
+        _drop_of_sessions(row.owner)
     while _delete_history(property_id):
         pass
     PropertySkipped.remove(PropertySkipped.property == property_id)
@@ -115,8 +119,6 @@ def _filled(definition: Definition) -> int | None:
     if definition.scope == Scope.SESSION:
         return None
     column = definition.column
-    if definition.is_locked:
-        column = {"country": "country", "timezone": "timezone"}.get(definition.key)
     if column:
         [(number,)] = run(f'SELECT COUNT(*) FROM "user" WHERE "{column}" IS NOT NULL')  # noqa: S608
         return int(number)
@@ -151,33 +153,58 @@ def _write_json(user_id: int, others: Mapping[str, Any]) -> None:
     run('UPDATE "user" SET properties = ? WHERE id = ?', text, user_id)
 
 
-def _move(user_id: int, definition: Definition) -> None:
-    others = _locked_json(user_id)
-    value = others.pop(str(definition.id), None)
-    if value is None:
-        return
-    column, storage = definition.column, definition.type.storage
-    run(
-        f'UPDATE "user" SET "{column}" = {placeholder(storage)} WHERE id = ? AND "{column}" IS NULL',  # noqa: S608
-        encoded(value, storage),
-        user_id,
-    )
-    _write_json(user_id, others)
+def _move(user_id: int, definition: Definition) -> bool:
+    """Move one user's value; returns False when the property has that column no more.
+
+    Each user is locked alone: who locks several waits for those who lock them in another order.
+    """
+    with database.atomic():
+        others = _locked_json(user_id)
+        now = catalogues.hold().by_id.get(definition.id)
+        if now is None or now.column != definition.column:
+            return False
+        value = others.pop(str(definition.id), None)
+        if value is not None:
+            column, storage = definition.column, definition.type.storage
+            run(
+                f'UPDATE "user" SET "{column}" = {placeholder(storage)} '  # noqa: S608
+                f'WHERE id = ? AND "{column}" IS NULL',
+                encoded(value, storage),
+                user_id,
+            )
+            _write_json(user_id, others)
+    return True
 
 
 def _drop_json(user_id: int, property_id: int) -> None:
-    others = _locked_json(user_id)
-    if others.pop(str(property_id), None) is not None:
-        _write_json(user_id, others)
+    with database.atomic():
+        others = _locked_json(user_id)
+        if others.pop(str(property_id), None) is not None:
+            _write_json(user_id, others)
+
+
+def _drop_of_sessions(key: str) -> None:
+    """Take a purged property out of the sessions, which keep values by key."""
+    last = 0
+    sql = "SELECT id, user_id FROM session WHERE id > ? AND properties LIKE ? ORDER BY id LIMIT ?"
+    while found := run(sql, last, f'%"{key}":%', _STEP):
+        for session_id, user_id in found:
+            with database.atomic():
+                User.find(id=user_id, locked=True)
+                session = Session.get_by_id(session_id)
+                kept = dict(session.properties or {})
+                if kept.pop(key, None) is not None:
+                    Session.change(session_id, properties=kept or None)
+        last = found[-1][0]
 
 
 def _empty(column: str) -> None:
-    sql = (
-        f'UPDATE "user" SET "{column}" = NULL WHERE id IN '  # noqa: S608
-        f'(SELECT id FROM "user" WHERE "{column}" IS NOT NULL ORDER BY id LIMIT {_STEP}) RETURNING id'
-    )
-    while run(sql):
-        pass
+    """Empty a column, a few users at a time; whom somebody has locked is passed over until they are free."""
+    some = f'SELECT id FROM "user" WHERE "{column}" IS NOT NULL ORDER BY id LIMIT {_STEP}'  # noqa: S608
+    free = some if is_sqlite() else f"{some} FOR NO KEY UPDATE SKIP LOCKED"
+    while run(some):
+        if not run(f'UPDATE "user" SET "{column}" = NULL WHERE id IN ({free}) RETURNING id'):  # noqa: S608
+            time.sleep(0.05)
 
 
 def _delete_history(property_id: int) -> bool:

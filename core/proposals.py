@@ -4,31 +4,32 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from core import clock, definitions, properties, values
-from core.catalogue import Definition, Writer, catalogue, tells_consent, type_of
+from core import clock, conversation, definitions, properties, values
+from core.catalogue import Definition, Writer, catalogue, hold, tells_consent, type_of
 from core.db import database, run
+from core.definitions import ADOPT as ADOPT
 from core.definitions import KEY, Draft
 from core.models import (
     Job,
     Origin,
     PropertyOffer,
     PropertyProposal,
+    Scope,
     Source,
-    enqueue,
 )
 from core.property_type import Invalid, PropertyType
-from core.text import clean_json, snippet
+from core.retry import Retry
+from core.text import clean, clean_json, snippet
 
-ADOPT = "properties.adopt"
 MOST_PROPOSALS = 500
 LARGEST_VALUE = 2_000
 _EXAMPLES = 5
 _SAMPLE = 200
 _STEP = 200
-_NOTHING = (None, properties.UNSET_WORD, properties.SKIPPED_WORD)
+_WAIT = timedelta(minutes=1)
 _GUESSES = ("boolean", "integer", "decimal", "date", "datetime", "email", "url", "phone", "location")
 
 
@@ -51,15 +52,17 @@ def offer(user_id: int, given: Mapping[str, Any], by: Writer, message_id: int | 
     """Keep values of keys that nobody defined; call it in the transaction of the bot's answer.
 
     Returns a sentence for each that cannot even be proposed. A key that was refused is passed over, and so is
-    what sets nothing: null, UNSET and SKIPPED.
+    what sets nothing: null, an empty text, UNSET and SKIPPED; all but SKIPPED take back what was offered.
     """
     complaints = []
-    for key, value in given.items():
+    for key, value in sorted(given.items()):  # two answers that lock the same keys lock them in one order
         if not KEY.fullmatch(key):
-            complaints.append(f"`{snippet(key, 40)}` cannot be a key. {definitions.KEY_RULE}")
+            complaints.append(f"`{snippet(clean(key), 40)}` cannot be a key. {definitions.KEY_RULE}")
         elif tells_consent(key):
             complaints.append(f"`{key}` is locked. A bot sets neither consent nor verification.")
-        elif value not in _NOTHING and not _keep(user_id, key, value, by, message_id):
+        elif value in (None, "", properties.UNSET_WORD):
+            _withdraw(user_id, key)
+        elif value != properties.SKIPPED_WORD and not _keep(user_id, key, value, by, message_id):
             complaints.append(
                 f"`{key}` was not kept: {MOST_PROPOSALS} keys are proposed already, or it is too large."
             )
@@ -67,9 +70,11 @@ def offer(user_id: int, given: Mapping[str, Any], by: Writer, message_id: int | 
 
 
 def proposals(*, refused: bool = False) -> list[Proposal]:
-    """Return what is proposed, or what was refused; the most used first."""
+    """Return what is proposed and not defined yet, or what was refused; the most used first."""
     rows = PropertyProposal.select().where(PropertyProposal.refused.is_null(not refused))
-    return [_described(row) for row in rows.order_by(PropertyProposal.offers.desc(), PropertyProposal.key)]
+    rows = rows.order_by(PropertyProposal.offers.desc(), PropertyProposal.key)
+    defined = catalogue().by_key
+    return [_described(row) for row in rows if row.key not in defined]
 
 
 def draft_for(proposal: Proposal) -> Draft:
@@ -101,18 +106,17 @@ def adopt(draft: Draft) -> Definition:
 
     Raises BadDefinition; LookupError when the key is not proposed.
     """
-    row = _known(draft.key)
-    made = definitions.create(draft)
-    enqueue(ADOPT, {"proposal": row.id, "property": made.id}, request_key=f"{ADOPT}:{row.id}")
-    return made
+    _known(draft.key)
+    return definitions.create(draft)  # which queues the job
 
 
 def refuse(key: str) -> None:
     """Propose a key never again, and forget its values; raises LookupError."""
     row = _known(key)
     with database.atomic():
-        PropertyOffer.remove(PropertyOffer.proposal == row.id)
+        # First the proposal, as `_keep` does: no offer comes in between.
         PropertyProposal.update(refused=clock.now()).where(PropertyProposal.id == row.id).execute()
+        PropertyOffer.remove(PropertyOffer.proposal == row.id)
 
 
 def reconsider(key: str) -> None:
@@ -126,22 +130,33 @@ def take_over(job: Job) -> None:
 
     A value that somebody set meanwhile stays; what does not fit the type is dropped, as `unfit` foretold.
     """
+    property_id = job.payload["property"]
     row = PropertyProposal.get_or_none(PropertyProposal.id == job.payload["proposal"])
-    definition = catalogue(fresh=True).by_id.get(job.payload["property"])
-    if row is None or definition is None:
+    if row is None:
         return
-    by = Writer(Origin.BOT, row.actor, groups=frozenset({"bot", *definition.editable_by}))
     while offers := list(PropertyOffer.select().where(PropertyOffer.proposal == row.id).limit(_STEP)):
         for one in offers:
             with database.atomic():
-                standing = values.values(one.user_id).get(definition.key)
-                if standing is not None and not standing.is_set:
-                    given = {definition.key: one.value}
-                    properties.write(
-                        one.user_id, given, by, message_id=one.message_id, whole=False, quiet=True
-                    )
+                conversation.lock_user(one.user_id)
+                definition = hold().by_id.get(property_id)
+                if definition is None:
+                    return  # it was purged: what the bot offered is a proposal again
+                if definition.archived is not None:
+                    raise Retry("The property is archived: its values wait until it is restored.", _WAIT)
+                _take(one, definition, row.actor)
                 PropertyOffer.remove(PropertyOffer.proposal == row.id, PropertyOffer.user == one.user_id)
     PropertyProposal.remove(PropertyProposal.id == row.id)
+
+
+def _take(one: PropertyOffer, definition: Definition, actor: str) -> None:
+    """Write an offered value, unless somebody set or unset one meanwhile; the user is locked."""
+    if definition.scope == Scope.USER:
+        [standing] = values.read(one.user_id, [definition]).values()
+        if standing.is_set or properties.standing(one.user_id, [definition]):
+            return
+    by = Writer(Origin.BOT, actor, groups=frozenset({"bot", *definition.editable_by}))
+    given = {definition.key: one.value}
+    properties.write(one.user_id, given, by, message_id=one.message_id, whole=False, quiet=True)
 
 
 def _known(key: str) -> PropertyProposal:
@@ -158,21 +173,28 @@ def _keep(user_id: int, key: str, value: Any, by: Writer, message_id: int | None
     now = clock.now()
     row = PropertyProposal.get_or_none(PropertyProposal.key == key)
     if row is None:
-        if PropertyProposal.select().count() >= MOST_PROPOSALS:
+        if PropertyProposal.select().where(PropertyProposal.refused.is_null()).count() >= MOST_PROPOSALS:
             return False
         insert = PropertyProposal.insert(key=key, actor=by.name, first_offered=now, last_offered=now)
         insert.on_conflict_ignore().execute()
         row = PropertyProposal.get(PropertyProposal.key == key)
-    if row.refused is not None:
-        return True
-    PropertyProposal.update(offers=PropertyProposal.offers + 1, last_offered=now, actor=by.name).where(
-        PropertyProposal.id == row.id
-    ).execute()
+    counted = PropertyProposal.update(
+        offers=PropertyProposal.offers + 1, last_offered=now, actor=by.name
+    ).where(PropertyProposal.id == row.id, PropertyProposal.refused.is_null())
+    if not counted.execute():
+        return True  # it was refused: passed over
     PropertyOffer.insert(proposal=row.id, user=user_id, value=value, message=message_id, at=now).on_conflict(
         conflict_target=[PropertyOffer.proposal, PropertyOffer.user],
         update={PropertyOffer.value: value, PropertyOffer.message: message_id, PropertyOffer.at: now},
     ).execute()
     return True
+
+
+def _withdraw(user_id: int, key: str) -> None:
+    """Forget what was offered for a user, of whom the bot says that it is not so any more."""
+    row = PropertyProposal.get_or_none(PropertyProposal.key == key)
+    if row is not None:
+        PropertyOffer.remove(PropertyOffer.proposal == row.id, PropertyOffer.user == user_id)
 
 
 def _described(row: PropertyProposal) -> Proposal:

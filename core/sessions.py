@@ -15,10 +15,12 @@ def join(
     inbound: bool,
     handler: str | None,
     footprint: Mapping[str, Any],
+    properties: Mapping[str, Any] | None = None,
 ) -> Session:
     """Put a message into its session: the running one, an earlier one when it came late, or a new one.
 
-    `handler` is who answered by it, None for the user's own. The user's row is locked by the caller.
+    `handler` is who answered by it, None for the user's own. A new one begins with `properties`. The user's
+    row is locked by the caller.
     """
     latest = _latest(identity)
     if latest is not None and (at < latest.opened or is_running(latest, at)):
@@ -38,6 +40,7 @@ def join(
         handlers=[handler] if handler else [],
         message_count=1,
         footprint=dict(footprint),
+        properties=properties,
     )
 
 

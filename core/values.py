@@ -20,12 +20,23 @@ from core.phones import country_of
 _SEARCHED = frozenset({"name", "email", "phone"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Value:
     """What a property is for somebody: unset, skipped, or set to a value in normal form."""
 
     value: Any = None
     is_skipped: bool = False
+
+    def __eq__(self, other: object) -> bool:
+        """Say whether both are the same in JSON, where 1, 1.0 and true are three values."""
+        return isinstance(other, Value) and self._exact() == other._exact()
+
+    def __hash__(self) -> int:
+        """Agree with `==`."""
+        return hash(self._exact())
+
+    def _exact(self) -> tuple[bool, str]:
+        return self.is_skipped, json.dumps(self.value, sort_keys=True)
 
     @property
     def is_set(self) -> bool:
@@ -90,7 +101,7 @@ def computed(user: User, identities: Sequence[Identity], now: datetime) -> dict[
                 (last.last_footprint for last in touched if last.deployment.channel == one.owner), {}
             )
             text = said.get(known.footprint)
-            found[one.key] = Value(None if text in (None, "", [], {}) else str(text))
+            found[one.key] = Value(_said(text))
     return found
 
 
@@ -99,6 +110,13 @@ def everything(
 ) -> dict[str, Value]:
     """Return every property of a user and of `session` by key, stored ones and computed ones."""
     return {**values(user.id), **session_values(session), **computed(user, identities, now)}
+
+
+def _said(by_channel: Any) -> str | None:
+    """Return as text what a channel said of a touch."""
+    if by_channel in (None, "", [], {}):
+        return None
+    return by_channel if isinstance(by_channel, str) else json.dumps(by_channel, ensure_ascii=False)
 
 
 def _normal(value: Any) -> Any:

@@ -8,7 +8,7 @@ from core.db import dialect_types
 # condition asks for share `user.properties`. JSON that must come back exactly as it was written is text.
 TABLES = """
 CREATE TABLE property (
-    id {id},
+    id {id_used_once},
     key TEXT NOT NULL UNIQUE,
     label TEXT NOT NULL,
     help TEXT NOT NULL,
@@ -46,7 +46,7 @@ CREATE TABLE property_column (
 );
 
 CREATE TABLE property_change (
-    id {id},
+    id {id_used_once},
     user_id {ref} NOT NULL REFERENCES "user" (id),
     property_id {ref} NOT NULL REFERENCES property (id),
     session_id {ref} REFERENCES session (id),
@@ -71,7 +71,7 @@ CREATE TABLE property_skipped (
 CREATE INDEX property_skipped_property ON property_skipped (property_id);
 
 CREATE TABLE property_proposal (
-    id {id},
+    id {id_used_once},
     key TEXT NOT NULL UNIQUE,
     actor TEXT NOT NULL,
     offers {ref} NOT NULL,
