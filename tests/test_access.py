@@ -17,6 +17,7 @@ PLUGINS = ("fake_channel", *SHIPPED, "plugins.demo")
 
 READS = {"admin", "builder", "agent", "auditor"}
 CHATS = {"admin", "agent"}
+EDITS = {"admin", "builder", "agent"}
 DEFINES = {"admin", "builder"}
 PURGES = {"admin"}
 TABLE = {
@@ -30,6 +31,11 @@ TABLE = {
     "audience.parts": READS,
     "audience.stream": READS,
     "audience.live_profile": READS,
+    "audience.properties": READS,
+    "audience.property_row": READS,
+    "audience.save_property": EDITS,
+    "audience.release_property": EDITS,
+    "audience.restore_property": EDITS,
     "audience.start_chat": CHATS,
     "audience.send": CHATS,
     "audience.send_template": CHATS,

@@ -205,10 +205,11 @@ def test_the_system_properties_are_shown_locked_with_the_reason(
     user = user_of(says(fake, "asha", profile=FULL))
     page = desk.parts(f"/audience/{user.key}/parts")
     said = part(page, "props")
-    assert "Language Hindi Country India Local time 17:30" in said
+    assert "Country India" in said
+    assert "Local time 17:30" in said
     assert "Messages received 1" in said
     assert "Parley computes this property, so nobody can edit it." in said
-    assert page.text.count("Locked: Parley computes this property") >= 13
+    assert page.text.count("Locked: Parley computes this property") >= 7
 
 
 # U2 One stream
@@ -269,7 +270,7 @@ def test_the_conversation_pages_upwards_through_ten_thousand_messages(
         page = desk.get(f"/audience/{user.key}")
     assert "message 9999" in page.text
     assert page.text.count("<article") == 50
-    assert len(ran) <= 16, ran
+    assert len(ran) <= 16, "\n".join(one[:110] for one in ran)
     older = attributes(page, "data-older")[0]
     fragment = desk.parts(f"/audience/{user.key}/stream?before={older}")
     assert fragment.text.count("<article") == 50

@@ -49,6 +49,12 @@ function renewTokens(part) {
   for (const field of document.querySelectorAll('input[name="csrf_token"]')) field.value = fresh;
 }
 
+/* Where the caret stands; null in a field that does not say, such as one for an email address. */
+function selectionOf(field) {
+  if (!field?.matches("textarea, input")) return null;
+  return field.selectionStart === null ? null : [field.selectionStart, field.selectionEnd];
+}
+
 const shown = new WeakMap();
 const comparable = (html) => html.replace(/name="(csrf_token|client_id)" value="[^"]*"/g, "");
 
@@ -57,7 +63,8 @@ export const remember = (target) => shown.set(target, comparable(target.innerHTM
 
 /**
  * Show the contents of `source` in `target`. Nothing moves when they are the same; otherwise what the reader opened, typed and
- * pointed at is carried over. Returns whether anything changed.
+ * pointed at is carried over. What is marked [data-hold] stays as it is, in the place of what has its id, and hears of that by the
+ * event `renewed`. Returns whether anything changed.
  */
 export function patch(target, source) {
   const html = comparable(source.innerHTML);
@@ -72,10 +79,17 @@ export function patch(target, source) {
   );
   const active = target.contains(document.activeElement) ? document.activeElement : null;
   const keptActive = active?.closest("details[data-keep]")?.dataset.keep;
-  const selection = active?.matches("textarea") ? [active.selectionStart, active.selectionEnd] : null;
+  const selection = selectionOf(active);
+  const held = [...target.querySelectorAll("[data-hold][id]")];
 
   target.replaceChildren(...[...source.childNodes].map((node) => document.importNode(node, true)));
 
+  for (const one of held) {
+    const place = target.querySelector(`#${CSS.escape(one.id)}`);
+    if (place) place.replaceWith(one);
+    else target.prepend(one);
+    one.dispatchEvent(new CustomEvent("renewed", { bubbles: true, detail: place }));
+  }
   for (const one of target.querySelectorAll("details[data-keep]")) {
     if (open.has(one.dataset.keep)) one.open = open.get(one.dataset.keep);
   }
@@ -84,11 +98,13 @@ export function patch(target, source) {
     if (field && !field.readOnly) field.value = value;
   }
   if (active) {
-    const again = active.id
+    const again = active.isConnected
+      ? active
+      : active.id
       ? document.getElementById(active.id)
       : keptActive && target.querySelector(`details[data-keep="${CSS.escape(keptActive)}"] > summary`);
     again?.focus({ preventScroll: true });
-    if (selection && again?.matches("textarea")) again.setSelectionRange(...selection);
+    if (selection && selectionOf(again)) again.setSelectionRange(...selection);
   }
   return true;
 }

@@ -4,6 +4,7 @@ import { tick } from "./clock.js";
 import { Composer, clientId } from "./composer.js";
 import { NoFragment, fetchFragment, patch, remember } from "./fragments.js";
 import { listen, paced } from "./live.js";
+import { Properties } from "./properties.js";
 import { SIGN_IN, banner, openDialog, pageProblem } from "./shell.js";
 import { Stream } from "./stream.js";
 import { bindTemplates, watchTemplates } from "./templates.js";
@@ -34,14 +35,14 @@ const stream = new Stream(log, document.getElementById("stream"), document.getEl
 function apply(part, { reset = false } = {}) {
   const next = (name) => part.querySelector(`[data-part="${name}"]`);
   for (const [name, target] of parts) {
-    if (name === "dialogs" && target.querySelector("dialog:modal")) continue;
+    if (target.querySelector("dialog:modal")) continue;
+    if (name === "props" && !properties.isMine(next(name))) continue;
     const changed = patch(target, next(name));
     if (changed && name === "composer") composer.bind();
     if (changed && name === "dialogs") {
       bindTemplates(dialogs);
       openDialog(dialogs.querySelector("dialog[open]"));
     }
-    if (changed && name === "props") findProperty();
   }
   const list = next("stream").querySelector("[data-stream]");
   if (reset) {
@@ -83,7 +84,7 @@ async function refresh() {
   refreshing = true;
   const begun = epoch;
   try {
-    const { part } = await fetchFragment(`${page.dataset.partsUrl}?${query(composer.asked)}`);
+    const { part } = await fetchFragment(`${page.dataset.partsUrl}?${query(composer.asked)}&${new URLSearchParams(properties.asked)}`);
     if (begun === epoch) {
       apply(part, { reset: resetNext });
       resetNext = false;
@@ -118,6 +119,15 @@ const composer = new Composer(place, {
     if (busy) stream.toBottom();
     else catchUp();
   },
+});
+const properties = new Properties(page, parts.get("props"), {
+  apply: (part) => {
+    epoch += 1;
+    apply(part);
+  },
+  refresh,
+  show: (name) => showPanel(tabs.find((one) => one.dataset.panel === name)),
+  patch: (source) => patch(parts.get("props"), source),
 });
 watchTemplates(dialogs);
 const stop = listen(page.dataset.liveUrl, paced(refresh, REFRESH_GAP_MS));
@@ -190,25 +200,9 @@ log.addEventListener("click", (event) => {
   if (button) composer.putBack(button.closest(".au-msg").querySelector(".au-bub .au-text").textContent);
 });
 
-/* ── Properties: find by name ───────────────────────────────────────────── */
+/* ── A message that the address names ───────────────────────────────────── */
 
-function findProperty() {
-  const field = document.getElementById("find-property");
-  const words = field.value.trim().toLowerCase();
-  let found = 0;
-  for (const group of document.querySelectorAll(".au-acc")) {
-    let here = 0;
-    for (const row of group.querySelectorAll("[data-find]")) {
-      row.hidden = !row.dataset.find.includes(words);
-      if (!row.hidden) here += 1;
-    }
-    group.hidden = here === 0;
-    if (words && here) group.open = true;
-    found += here;
-  }
-  document.getElementById("no-property").hidden = !words || found > 0;
-}
-parts.get("props").addEventListener("input", (event) => event.target.id === "find-property" && findProperty());
+if (location.hash.startsWith("#message-")) document.getElementById(location.hash.slice(1))?.scrollIntoView({ block: "center" });
 
 /* ── Panels as tabs, where the screen is narrow ─────────────────────────── */
 

@@ -71,8 +71,18 @@ const TOAST_MS = 5000;
 const toasts = document.querySelector(".au-toasts");
 for (const shown of toasts?.children ?? []) setTimeout(() => shown.remove(), TOAST_MS);
 
-export function toast(text, glyph = "check") {
+/** Say something for 5 s. `act` is {label, run} for its button, if it has one. */
+export function toast(text, glyph = "check", act = null) {
   const shown = element("div", "au-toast", icon(glyph), element("span", "", text));
+  if (act) {
+    const button = element("button", "", act.label);
+    button.type = "button";
+    button.addEventListener("click", () => {
+      shown.remove();
+      act.run();
+    });
+    shown.append(button);
+  }
   toasts?.append(shown);
   setTimeout(() => shown.remove(), TOAST_MS);
 }

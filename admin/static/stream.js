@@ -22,6 +22,11 @@ export class Stream {
     this.pending = document.createElement("div");
     place.append(this.pending);
 
+    this.ender = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && this.loadNewer(), {
+      root: log,
+      rootMargin: "0px 0px 400px 0px",
+    });
+    this.watchEnd();
     this.watcher = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && this.loadOlder(), {
       root: log,
       rootMargin: "800px 0px 0px",
@@ -36,13 +41,17 @@ export class Stream {
   }
 
   toBottom() {
+    if (this.newer) {
+      this.toNewest();
+      return;
+    }
     this.log.scrollTop = 0;
     this.showJump();
   }
 
   showJump() {
-    if (this.atBottom) this.unseen = 0;
-    this.jump.hidden = this.unseen === 0 && this.log.scrollTop > -FAR_FROM_BOTTOM;
+    if (this.atBottom && !this.newer) this.unseen = 0;
+    this.jump.hidden = !this.newer && this.unseen === 0 && this.log.scrollTop > -FAR_FROM_BOTTOM;
     const words = this.unseen ? `${this.unseen} new ${this.unseen === 1 ? "message" : "messages"}` : "Newest messages";
     this.jump.querySelector("span").textContent = words;
   }
@@ -51,6 +60,7 @@ export class Stream {
   take(list) {
     this.list = list;
     this.older = list.dataset.older;
+    this.newer = list.dataset.newer;
     for (const node of list.children) this.sources.set(node, node.outerHTML);
   }
 
@@ -61,6 +71,7 @@ export class Stream {
     this.take(fresh);
     this.unseen = 0;
     this.watchTop();
+    this.watchEnd();
     this.toBottom();
   }
 
@@ -106,6 +117,59 @@ export class Stream {
     }
   }
 
+  /* ── Downwards, where the page began at a message further up ── */
+
+  watchEnd() {
+    this.ender.disconnect();
+    this.end?.remove();
+    if (!this.newer) return;
+    this.end ??= Object.assign(document.createElement("p"), { className: "au-older", textContent: "Later messages" });
+    this.list.after(this.end);
+    this.ender.observe(this.end);
+    this.showJump();
+  }
+
+  async loadNewer() {
+    if (!this.newer || this.loading) return;
+    this.loading = true;
+    const { list } = this;
+    const asked = this.query();
+    asked.set("after", this.newer);
+    try {
+      const { part } = await fetchFragment(`${this.url}?${asked}`);
+      if (list !== this.list) return;
+      const page = part.querySelector("[data-stream]");
+      const below = [...page.children].filter((node) => !("empty" in node.dataset)).map((node) => this.adopt(node));
+      const repeated = new Set(dropRepeatedDividers([...list.children], below));
+      const height = this.log.scrollHeight;
+      list.append(...below.filter((node) => !repeated.has(node)));
+      this.newer = page.dataset.newer;
+      this.log.scrollTop -= this.log.scrollHeight - height;
+      this.end.textContent = "Later messages";
+    } catch {
+      this.end.textContent = "Later messages did not load. Scroll up and down again to try once more.";
+    } finally {
+      this.loading = false;
+      this.ender.disconnect();
+      if (!this.newer) this.end.remove();
+      else setTimeout(() => this.newer && this.ender.observe(this.end), this.end.textContent === "Later messages" ? 0 : 3000);
+      this.showJump();
+    }
+  }
+
+  /** Leave the stretch that is shown for the newest page. */
+  async toNewest() {
+    this.jump.disabled = true;
+    try {
+      const { part } = await fetchFragment(`${this.url}?${this.query()}`);
+      this.reset(part.querySelector("[data-stream]"));
+    } catch {
+      this.end.textContent = "The newest messages did not load. Try again.";
+    } finally {
+      this.jump.disabled = false;
+    }
+  }
+
   adopt(node) {
     const made = document.importNode(node, true);
     this.sources.set(made, node.outerHTML);
@@ -116,6 +180,7 @@ export class Stream {
 
   /** Take in `page`, the newest page as the server has it now: new entries, and old ones that changed. */
   merge(page) {
+    if (this.newer) return; /* the newest page joins what is shown when all in between was loaded */
     const next = [...page.children];
     const known = new Map([...this.list.children].map((node) => [node.dataset.id, node]));
     const anchor = next.map((node) => (node.dataset.divider ? null : known.get(node.dataset.id))).find(Boolean);

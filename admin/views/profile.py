@@ -11,12 +11,15 @@ from admin import access, words
 from admin.access import May
 from admin.views import composer, live, properties, reading, shown, stream, who
 from admin.views.composer import Tried
+from admin.views.property_pages import PropertyPages, opened_by_address
+from admin.views.property_rows import CLOSED, Opened, Rows
 from admin.views.reading import Known, Subject
 from core import handover, outbound
+from core.catalogue import catalogue
 from core.channel import Author, AuthorKind, Outbound, Reach, TemplateCall
 from core.cursor import Cursor
 from core.handover import Refused
-from core.models import Template, User
+from core.models import Message, Template, User
 from core.outbound import BadMessage, NotYours
 from core.placeholders import NotFillable
 
@@ -24,7 +27,7 @@ _PANELS = ("who", "chat", "props")
 _KEPT = "Your text is kept."
 
 
-class ProfilePages:
+class ProfilePages(PropertyPages):
     """The pages behind a name of the audience; a part of the audience's view."""
 
     @expose("/<key>")
@@ -150,27 +153,41 @@ class ProfilePages:
             return self._show(user, Tried())
         return redirect(url_for(".profile", key=user.key, **_page_arguments()), 303)
 
-    def _show(self, user: User, tried: Tried, *, parts: bool = False) -> ResponseReturnValue:
-        """Render a profile, or its parts, as it is after `tried`."""
+    def _show(
+        self, user: User, tried: Tried, *, parts: bool = False, opened: Opened | None = None
+    ) -> ResponseReturnValue:
+        """Render a profile, or its parts, as it is after `tried`, with the property that is `opened`."""
         user = User.get_by_id(user.id)
         subject = reading.read(user, access.operator())
         chosen = subject.chosen(_via())
         parts = parts or bool(request.headers.get("X-Parley-Parts"))
+        if parts:
+            catalogue(fresh=True)  # the page may have been woken because a definition changed
         arguments = _page_arguments()
         page_url = url_for(".profile", key=user.key)
         wanted = _filter()
         before = None if parts else _place("before")
+        after = None if parts or before else _place("after")
+        around = None if parts or before or after else _message(user)
+        if opened is None:
+            opened = CLOSED if parts else opened_by_address()
+        rows = Rows(subject, opened)
         asked = request.args.get("dialog", "")
         dialog = "template" if tried.template_id else asked if asked in ("assign", "template") else ""
         context: dict[str, Any] = {
             "user": {"key": user.key, "name": subject.person.name, "avatar": subject.person.avatar},
-            "who": who.column(subject),
-            "stream": _with_links(stream.column(subject, wanted, before=before), user.key, arguments, before),
+            "who": who.column(subject, rows),
+            "stream": _with_links(
+                stream.column(subject, wanted, before=before, after=after, around=around),
+                user.key,
+                arguments,
+                newest=parts or not (before or after or around),
+            ),
             "composer": composer.column(subject, chosen, tried, composer.urls(user.key, arguments)),
             "dialogs": composer.dialogs(
                 subject, chosen, tried, dialog, request.args.get("template", type=int)
             ),
-            "props": properties.column(subject),
+            "props": properties.column(subject, properties.asked(), rows),
             "filters": _filters(subject, wanted, user.key),
             "shown": request.args.get("panel") if request.args.get("panel") in _PANELS else "chat",
             "dialog": dialog,
@@ -178,12 +195,14 @@ class ProfilePages:
                 "page": page_url,
                 "stream": url_for(".stream", key=user.key),
                 "parts": url_for(".parts", key=user.key),
+                "properties": url_for(".properties", key=user.key),
                 "live": url_for(".live_profile", key=user.key),
                 "audience": url_for(".index_view"),
             },
         }
         template = "parley/_parts.html" if parts else "parley/profile.html"
-        return make_response(self.render(template, **context), tried.status)  # type: ignore[attr-defined]
+        status = opened.status if opened.status != 200 else tried.status
+        return make_response(self.render(template, **context), status)  # type: ignore[attr-defined]
 
 
 def _subject_and_identity(user: User) -> tuple[Subject, Known]:
@@ -250,6 +269,15 @@ def _place(argument: str) -> Cursor | None:
     return place
 
 
+def _message(user: User) -> Cursor | None:
+    """Return the place of the message that the address names, or None where this user has no such message."""
+    wanted = request.args.get("message", "")
+    if not (wanted.isascii() and wanted.isdigit() and len(wanted) < 19):
+        return None
+    found = Message.find(id=int(wanted), user=user.id)
+    return Cursor(found.at, found.id) if found is not None else None
+
+
 def _page_arguments() -> dict[str, Any]:
     """Return what a link of the page keeps: the filter, and the identity that is written to."""
     wanted = _filter()
@@ -272,12 +300,13 @@ def _filters(subject: Subject, wanted: stream.Filter, key: str) -> dict[str, Any
 
 
 def _with_links(
-    found: dict[str, Any], key: str, arguments: dict[str, Any], before: Cursor | None
+    found: dict[str, Any], key: str, arguments: dict[str, Any], *, newest: bool
 ) -> dict[str, Any]:
     """Add the links by which a browser without scripts walks the conversation."""
-    older = found["older"]
+    older, newer = found["older"], found["newer"]
     return {
         **found,
         "older_url": url_for(".profile", key=key, **arguments, before=older) if older else None,
-        "newest_url": url_for(".profile", key=key, **arguments) if before else None,
+        "newer_url": url_for(".profile", key=key, **arguments, after=newer) if newer else None,
+        "newest_url": None if newest else url_for(".profile", key=key, **arguments),
     }

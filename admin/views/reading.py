@@ -86,6 +86,8 @@ def read(user: User, operator: Operator) -> Subject:
         .order_by(Identity.last_inbound.desc(nulls="last"), Identity.id)
     )
     identities.sort(key=lambda one: one.id != user.last_identity_id)
+    if identities and identities[0].id == user.last_identity_id:
+        user.last_identity = identities[0]  # so that what is computed of it needs no query
     aliases: dict[int, list[IdentityAlias]] = {}
     found = IdentityAlias.select().where(
         IdentityAlias.identity.in_([one.id for one in identities]), IdentityAlias.valid_until.is_null()

@@ -4,10 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flask import url_for
+
 from admin import access, words
 from admin.views import message
 from admin.views.reading import Subject
 from core import conversation
+from core.catalogue import catalogue
 from core.channel import AuthorKind
 from core.cursor import Cursor
 from core.db import dictionaries
@@ -23,6 +26,7 @@ _GLYPHS = {
     "expired": "clock",
     "aliases_changed": "tag",
     "bot_failed": "alert",
+    "properties_changed": "tag",
 }
 _BAD = frozenset({"bot_failed"})
 
@@ -39,28 +43,52 @@ class Filter:
 
 
 def column(
-    subject: Subject, wanted: Filter, *, before: Cursor | None = None, after: Cursor | None = None
+    subject: Subject,
+    wanted: Filter,
+    *,
+    before: Cursor | None = None,
+    after: Cursor | None = None,
+    around: Cursor | None = None,
 ) -> dict[str, Any]:
-    """Return what parley/_stream.html shows: the newest page, the one before a place, or the one after it."""
+    """Return what parley/_stream.html shows: the newest page, the one before a place, after or around it."""
     if wanted.channel and not _deployments(subject, wanted):
         rows: list[dict[str, Any]] = []
+        older = newer = False
+    elif around is not None:
+        rows, older, newer = _page_around(subject, wanted, around)
     else:
-        rows = conversation.page(
-            subject.user.id,
-            before=before,
-            after=after,
-            limit=PAGE + 1,
-            authors=(wanted.author,) if wanted.author else (),
-            deployment_ids=_deployments(subject, wanted),
-        )
-    more = len(rows) > PAGE
-    rows = rows[:PAGE] if after else rows[-PAGE:]
-    goes_on = bool(rows) and (more or after is not None)
+        rows = _page(subject, wanted, PAGE, before=before, after=after)
+        more = len(rows) > PAGE
+        rows = rows[:PAGE] if after else rows[-PAGE:]
+        older, newer = more or after is not None, more and after is not None
     return {
         "items": _items(rows, subject),
-        "older": str(conversation.place_of(rows[0])) if goes_on else None,
+        "older": str(conversation.place_of(rows[0])) if rows and older else None,
+        "newer": str(conversation.place_of(rows[-1])) if rows and newer else None,
         "filtered": bool(wanted),
     }
+
+
+def _page(
+    subject: Subject, wanted: Filter, limit: int, *, before: Cursor | None = None, after: Cursor | None = None
+) -> list[dict[str, Any]]:
+    """Return up to `limit` entries, and one more where there are more."""
+    return conversation.page(
+        subject.user.id,
+        before=before,
+        after=after,
+        limit=limit + 1,
+        authors=(wanted.author,) if wanted.author else (),
+        deployment_ids=_deployments(subject, wanted),
+    )
+
+
+def _page_around(subject: Subject, wanted: Filter, around: Cursor) -> tuple[list[dict[str, Any]], bool, bool]:
+    """Return the entries up to a place and after it, and whether there are older and newer ones."""
+    half = PAGE // 2
+    up_to = _page(subject, wanted, half, before=Cursor(around.at, around.id + 1))
+    later = _page(subject, wanted, half, after=around)
+    return up_to[-half:] + later[:half], len(up_to) > half, len(later) > half
 
 
 def _deployments(subject: Subject, wanted: Filter) -> list[int]:
@@ -126,6 +154,26 @@ def _divider(session: Session, before: int, subject: Subject) -> dict[str, Any]:
     }
 
 
+def _changed(row: Mapping[str, Any], subject: Subject) -> dict[str, Any] | None:
+    """Return who changed which properties, each with a link to its history; None where one is not there."""
+    keys = row["payload"].get("keys")
+    by_key = catalogue().by_key
+    if not isinstance(keys, list) or not keys or any(key not in by_key for key in keys):
+        return None
+    name, said, _ = row["text"].partition(" changed ")
+    links = [
+        {
+            "key": key,
+            "label": by_key[key].label,
+            "url": url_for(".profile", key=subject.user.key, history=key, panel="props")
+            if access.sees(by_key[key]) and by_key[key].archived is None
+            else None,
+        }
+        for key in keys
+    ]
+    return {"parts": [(name, True), (said, False)], "links": links, "raw": None}
+
+
 def _event(row: Mapping[str, Any], subject: Subject) -> dict[str, Any]:
     clear = access.sight().clear
     text = row["text"]
@@ -139,5 +187,7 @@ def _event(row: Mapping[str, Any], subject: Subject) -> dict[str, Any]:
         "parts": [(text, False)],
         "tone": "bad" if row["kind"] in _BAD else None,
         "raw": message.as_json(payload) if payload and clear else None,
+        "links": [],
         **message.when(row["at"], subject.now),
+        **((_changed(row, subject) or {}) if row["kind"] == "properties_changed" else {}),
     }

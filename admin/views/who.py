@@ -7,20 +7,25 @@ from typing import Any
 
 from admin import access, words
 from admin.views import shown
+from admin.views.property_rows import LEFT, Rows, as_it_ended
 from admin.views.reading import Known, Subject
 from core import sessions
+from core.catalogue import catalogue
 from core.channel import Reach, ReachKind, window_of
-from core.declared import local_time
+from core.declared import BUILT_IN, local_time
 from core.models import Deployment, Session
 
 SESSIONS_SHOWN = 6
+_FACTS = tuple(one.key for one in BUILT_IN)
 
 
-def column(subject: Subject) -> dict[str, Any]:
+def column(subject: Subject, rows: Rows) -> dict[str, Any]:
     """Return what parley/_who.html shows."""
     user, now, current = subject.user, subject.now, subject.current
     there = local_time(user, now.at)
     shown_sessions = _sessions(subject)
+    name, *facts = _facts(rows)
+    name |= {"value": subject.person.name, "title": subject.person.name, "masked": False, "skipped": False}
     return {
         "channel": current.channel if current else None,
         "place": words.country(user.country) if user.country else None,
@@ -30,7 +35,8 @@ def column(subject: Subject) -> dict[str, Any]:
         "imported": "Imported. This person has never written."
         if user.last_seen is None and user.last_message_at is None
         else None,
-        "facts": _facts(subject),
+        "name": name,
+        "facts": facts,
         "identities": [_identity(one, subject) for one in subject.known],
         "last": _last(subject),
         "ring": _ring(subject),
@@ -39,25 +45,10 @@ def column(subject: Subject) -> dict[str, Any]:
     }
 
 
-def _facts(subject: Subject) -> list[dict[str, Any]]:
-    user, see = subject.user, access.sight()
-    code = user.country
-    return [
-        {
-            "label": "Email",
-            "value": see.email(user.email),
-            "masked": not see.clear,
-            "title": see.email(user.email),
-        },
-        {
-            "label": "Phone",
-            "value": see.phone(user.phone),
-            "masked": not see.clear,
-            "country": {"code": code, "name": words.country(code)} if code and user.phone else None,
-        },
-        {"label": "Gender", "value": user.gender},
-        {"label": "Language", "value": words.language(user.language) if user.language else None},
-    ]
+def _facts(rows: Rows) -> list[dict[str, Any]]:
+    """Return the rows of what tells who it is; these are properties like the others."""
+    known = catalogue().by_key
+    return rows.of(LEFT, [known[key] for key in _FACTS])
 
 
 def _identity(one: Known, subject: Subject) -> dict[str, Any]:
@@ -176,10 +167,11 @@ def _sessions(subject: Subject) -> list[dict[str, Any]]:
         .order_by(Session.number.desc())
         .limit(SESSIONS_SHOWN)
     )
-    return [_session(one, subject.now) for one in found]
+    return [_session(one, subject) for one in found]
 
 
-def _session(session: Session, now: words.Now) -> dict[str, Any]:
+def _session(session: Session, subject: Subject) -> dict[str, Any]:
+    now = subject.now
     running = sessions.is_running(session, now.at)
     return {
         "id": session.id,
@@ -191,5 +183,5 @@ def _session(session: Session, now: words.Now) -> dict[str, Any]:
         "messages": words.counted(session.message_count, "message"),
         "state": "Open" if running else None,
         "ended": None if running else session.closed_why or "expired",
-        "properties": [],
+        "properties": [] if running else as_it_ended(subject, session.properties, catalogue().by_key),
     }
