@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 
+from core import names
 from core.catalogue import Definition, Writer, catalogue
 from core.property_type import Editor, Storage
 from core.text import clean
@@ -23,6 +24,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]*")
 _FIRST_NAME = "first_name"
 _WRITTEN = frozenset({Editor.LINE, Editor.PARAGRAPH, Editor.EMAIL, Editor.URL})
 _MOST_PROBLEMS = 3
+_CODES = {"country": names.country, "language": names.language}
+"""Properties of Parley's own whose values are codes, which nobody would say to a user."""
 
 
 class NotFillable(ValueError):
@@ -192,6 +195,8 @@ def _rank(one: _Source, wanted: str) -> int | None:
 def _said(definition: Definition, value: Value, zone: tzinfo | None) -> str:
     """Return a value in words; a list shortens what a message has in full, and a moment needs its zone."""
     kind = definition.type
+    if definition.declared is not None and definition.key in _CODES:
+        return _CODES[definition.key](str(value.value))
     if isinstance(value.value, str) and kind.editor in _WRITTEN:
         return value.value
     text = kind.render(value.value, zone or UTC).text

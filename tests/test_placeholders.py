@@ -126,6 +126,11 @@ def test_computed_and_session_properties_are_filled_in_too(asha: User) -> None:
     assert filled(asha, "{{topic}}, {{messages_received}}") == "delivery, 1"
 
 
+def test_a_country_and_a_language_are_said_by_name(asha: User) -> None:
+    write(asha.id, {"language": "pt_BR"}, MAYA)
+    assert filled(asha, "{{country}}, {{language}}") == "India, Portuguese (BR)"
+
+
 def test_an_admin_can_define_the_first_name(asha: User) -> None:
     define("first_name", value="Ashu", user=asha)
     assert filled(asha, "{{first_name}}") == "Ashu"
