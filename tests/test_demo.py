@@ -635,6 +635,13 @@ def test_a_visitor_and_an_agent_talk_in_two_browsers(run: tuple[Running, Path], 
     expect(log).not_to_contain_text("is packed and leaves")  # the bot was silent while Maya had the chat
     write(visitor, "When is the showroom open?")
     expect(log).to_contain_text("The showroom is open Monday to Saturday", timeout=10_000)
+
+    top = agent.get_by_role("region", name="Top properties")
+    expect(top).not_to_contain_text("Delhi")
+    write(visitor, "Deliver to Delhi")
+    expect(top).to_contain_text("Delhi", timeout=10_000)
+    expect(agent.get_by_role("region", name="This session")).to_contain_text("Order")
+    expect(agent.locator("body")).to_contain_text(re.compile(r"Order bot changed .*City"))
     visitor.close()
     agent.close()
 

@@ -163,7 +163,7 @@ def _store_changes(
     )
     for message, user, at, payload in list(entries.tuples()):
         changes = [ids[user, one.definition.id, at] for one in histories[user].entries[at]]
-        Message.update(payload={**payload, "changes": changes}).where(Message.id == message).execute()
+        Message.change(message, payload={**payload, "changes": changes})
 
 
 def _store_offers(histories: Mapping[int, History], messages: Mapping[str, int]) -> None:
