@@ -54,6 +54,8 @@ TABLE = {
     "definitions.purge": PURGES,
     "definitions.refuse": DEFINES,
     "definitions.reconsider": DEFINES,
+    "definitions.import_file": DEFINES,
+    "definitions.export_file": DEFINES,
 }
 """PRODUCT.md's roles, for every page of the panel that wants a login."""
 

@@ -1,5 +1,6 @@
 """The page of definitions: the table, the form of one, what bots propose, and who may (P1-P4, P9)."""
 
+import io
 import re
 import time
 from typing import Any
@@ -498,6 +499,78 @@ def test_refused_for_good_and_reconsidered(desk: Desk, sizes: User) -> None:
     desk.post("/properties/proposed-keys/junk/reconsider")
     assert "Proposed 2" in words(desk.get("/properties/?show=proposed"))
     assert desk.post("/properties/proposed-keys/nothing/refuse").status_code == 404
+
+
+# Files
+
+
+FILE = """
+[{"key": "plan", "type": "choice", "label": "Tier", "choices": ["free", "pro"]},
+ {"key": "city", "type": "text"},
+ {"key": "country", "type": "text"}]
+"""
+
+
+def hidden(text: str, name: str) -> str:
+    """Return what a hidden field carries."""
+    found = re.search(r'value="([^"]*)"', field(text, name))
+    assert found
+    return found[1]
+
+
+def test_a_file_is_planned_and_applied(desk: Desk) -> None:
+    desk.post("/properties/new-property", **PLAN)
+    plan = desk.post("/properties/import-file", text=FILE)
+    said = words(plan)
+    assert "Created 1 Changed 1 In conflict 1 Left alone 0" in said
+    assert "`country` is the key of the property “Country”" in said
+    assert "label Plan Tier" in said
+    assert "city" not in catalogue(fresh=True).by_key
+    looked_at: dict[str, Any] = {"seal": hidden(plan.text, "seal"), "packed": hidden(plan.text, "packed")}
+    refused = desk.post("/properties/import-file", **looked_at)
+    assert refused.status_code == 409
+    assert "Nothing was changed" in words(refused)
+    assert desk.post("/properties/import-file", **looked_at, skip="1").status_code == 303
+    assert known("city").type.name == "text"
+    assert known("plan").label == "Tier"
+
+
+def test_a_plan_that_grew_old_is_shown_anew(desk: Desk) -> None:
+    plan = desk.post("/properties/import-file", text='[{"key": "city", "type": "text"}]')
+    looked_at: dict[str, Any] = {"seal": hidden(plan.text, "seal"), "packed": hidden(plan.text, "packed")}
+    definitions.create(Draft(key="city", label="Town"))
+    stale = desk.post("/properties/import-file", **looked_at)
+    assert stale.status_code == 409
+    assert "The properties changed since this plan was made." in words(stale)
+    assert known("city").label == "Town"
+
+
+@pytest.mark.parametrize(
+    ("form", "says"),
+    [
+        ({"text": " "}, "There is nothing to read."),
+        ({"text": "{"}, "The file was not read."),
+        ({"packed": "nonsense", "seal": "x"}, "The plan was changed on its way."),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_explained(desk: Desk, form: dict[str, Any], says: str) -> None:
+    answer = desk.post("/properties/import-file", **form)
+    assert answer.status_code == 422
+    assert says in words(answer)
+
+
+def test_the_slots_of_a_domain_are_uploaded(desk: Desk) -> None:
+    domain = b"slots:\n  shoe_size:\n    type: float\n"
+    plan = desk.post("/properties/import-file", file=(io.BytesIO(domain), "domain.yml"))
+    assert "Created 1" in words(plan)
+    assert "shoe_size" in words(plan)
+
+
+def test_what_is_exported_changes_nothing_when_it_is_imported(desk: Desk) -> None:
+    desk.post("/properties/new-property", **PLAN)
+    exported = desk.get("/properties/export-file")
+    assert exported.headers["Content-Disposition"] == 'attachment; filename="properties.json"'
+    assert "There is nothing to apply." in words(desk.post("/properties/import-file", text=exported.text))
 
 
 # Who may

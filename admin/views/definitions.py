@@ -13,6 +13,7 @@ from admin.access import May
 from admin.views import definition_form, definition_list, shown
 from admin.views.definition_drawer import Notice, Opened, drawer
 from admin.views.definition_form import Sheet
+from admin.views.definition_import import ImportPages
 from admin.views.definition_list import Asked, DefinitionList
 from admin.views.definition_proposals import ProposalPages, adopted
 from core import definitions, property_jobs, proposals
@@ -26,7 +27,7 @@ _MEANWHILE = Notice(
 )
 
 
-class DefinitionsView(ProposalPages, BaseView):
+class DefinitionsView(ProposalPages, ImportPages, BaseView):
     """The page of all definitions, with a drawer for one.
 
     A key is a path of its own; every other path holds a character that no key can have.
@@ -249,7 +250,8 @@ class DefinitionsView(ProposalPages, BaseView):
 
     @staticmethod
     def _urls_around() -> dict[str, str]:
-        return {"list": url_for(".index"), "new": url_for(".new")}
+        names = {"list": "index", "new": "new", "import": "import_file", "export": "export_file"}
+        return {name: url_for(f".{endpoint}") for name, endpoint in names.items()}
 
 
 def _asked() -> Asked:
