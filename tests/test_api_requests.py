@@ -2,6 +2,7 @@
 
 import json
 import re
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
+from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from core import definitions, properties
 from core.catalogue import Writer, catalogue
@@ -105,6 +107,18 @@ def test_of_what_code_declares_only_the_pin_changes(crm: Program) -> None:  # P3
     assert crm.send("PATCH", "/properties/last_seen", {"pinned": False}).json["pinned"] is False
 
 
+class Isolated:
+    """The app as a server runs it: an app context of its own for each request."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        """Serve a request."""
+        with self.app.app_context():
+            return self.app(environ, start_response)
+
+
 # ── Junk ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 JUNK = {
@@ -145,6 +159,25 @@ def test_junk_is_refused_with_a_sentence_and_changes_nothing(asha: User, crm: Pr
     assert problem(answer, status)["detail"].endswith("Nothing was changed.")
     assert len(answer.data) < 2000
     assert crm.one(asha, "city")["state"] == "unset"
+
+
+def test_a_body_in_chunks_has_the_same_limit(asha: User, crm: Program) -> None:
+    define()
+    answers = []
+    for length in (400, problems.LARGEST_BODY):
+        body = json.dumps({"properties": {"city": "a" * length}}).encode()
+        chunked = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
+        environ = EnvironBuilder(
+            f"/api/v1/users/{asha.key}/properties",
+            method="PATCH",
+            headers=crm.headers,
+            content_type="application/json",
+            input_stream=BytesIO(body),
+            environ_overrides=chunked,
+        ).get_environ()
+        environ.pop("CONTENT_LENGTH", None)
+        answers.append(run_wsgi_app(Isolated(crm.http.application), environ)[1])
+    assert answers == ["200 OK", "413 REQUEST ENTITY TOO LARGE"]
 
 
 @pytest.mark.parametrize(
@@ -201,18 +234,6 @@ def test_the_page_for_people_loads_nothing_from_elsewhere(app: Flask) -> None:
         assert f"{one.method} /api/v1" in words(page)
     assert not re.search(r'(?:src|href)="(?:https?:)?//', page.text)
     assert "style=" not in page.text
-
-
-class Isolated:
-    """The app as a server runs it: an app context of its own for each request."""
-
-    def __init__(self, app: Flask) -> None:
-        self.app = app
-
-    def __call__(self, environ: Any, start_response: Any) -> Any:
-        """Serve a request."""
-        with self.app.app_context():
-            return self.app(environ, start_response)
 
 
 QUICK = settings(

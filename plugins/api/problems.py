@@ -22,6 +22,7 @@ _KEPT = "Nothing was changed."
 
 # What pydantic says in the words of Python, in those of whoever sends JSON.
 _IN_WORDS = {
+    "bool_parsing": "is true or false",
     "bool_type": "is true or false",
     "dict_type": "is an object",
     "enum": "is not one of the words that it can be",
@@ -30,6 +31,7 @@ _IN_WORDS = {
     "int_parsing_size": "is too large",
     "int_type": "is a whole number",
     "list_type": "is a list",
+    "literal_error": "is not one of the words that it can be",
     "missing": "is missing",
     "model_type": "is an object",
     "string_type": "is text",
@@ -86,13 +88,16 @@ def of_error(code: int, said: str | None, reference: str | None) -> Response:
 
 def body_as(model: type[T]) -> T:
     """Read the request's body, a JSON object; raises Problem."""
-    request.max_content_length = LARGEST_BODY
+    # A body that comes in chunks is not refused at the limit, but cut off there: so read one byte more.
+    request.max_content_length = LARGEST_BODY + 1
     if request.mimetype != "application/json":
         raise Problem(415, f"The body must be JSON, sent as application/json. {_KEPT}")
     try:
         raw = request.get_data(cache=False)
     except RequestEntityTooLarge:
         raise Problem(413, _SAID[413]) from None
+    if len(raw) > LARGEST_BODY:
+        raise Problem(413, _SAID[413])
     try:
         decoded = json.loads(
             raw.decode(), parse_constant=_no_number, parse_float=_finite, object_pairs_hook=_once_each

@@ -56,7 +56,7 @@ def _authenticate() -> None:
 
     if operation.scope not in token.scopes:
         challenge = f'Bearer realm="parley", error="insufficient_scope", scope="{operation.scope}"'
-        sentence = f"This token has not the scope `{operation.scope}`. Nothing was changed."
+        sentence = f"This token does not have the scope `{operation.scope}`. Nothing was changed."
         raise Problem(403, sentence, headers={"WWW-Authenticate": challenge})
     access.act_for(tokens.deputy(token))
 
