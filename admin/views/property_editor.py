@@ -47,8 +47,7 @@ def shown(one: Definition, value: Value, zone: tzinfo, typed: Sequence[str] | No
         "placeholder": _PLACEHOLDERS.get(kind, ""),
         "value": texts[0] if texts else "",
         "unit": getattr(one.type.options, "unit", "") or (summary if one.type.name == "money" else ""),
-        "hint": f"{one.type.label}, {summary}" if summary else one.type.label,
-        "help": one.help,
+        "hint": _hint(one, kind, summary, str(zone)),
         "zone": str(zone),
         "is_set": value.is_set,
         **_offered(one, kind, texts),
@@ -85,6 +84,17 @@ def as_shown(one: Definition, typed: Sequence[str] | None, zone: tzinfo) -> str:
         return one.type.render(one.type.parse(raw), zone).text
     except Invalid:
         return ", ".join(texts)
+
+
+def _hint(one: Definition, kind: Editor, summary: str, zone: str) -> str:
+    """Return what stands under the field: what the property is, and what its type takes."""
+    takes = ""
+    if kind is Editor.MOMENT:
+        takes = f"In the time of {zone}"
+    elif kind not in (Editor.CHOICE, Editor.CHOICES, Editor.SWITCH) and (summary or not one.help):
+        takes = f"{one.type.label}, {summary}" if summary else one.type.label
+    said = (text if text.endswith((".", "?", "。")) else f"{text}." for text in (one.help, takes) if text)
+    return " ".join(said)
 
 
 def _texts(one: Definition, value: Value, zone: tzinfo) -> list[str]:

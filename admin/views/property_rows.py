@@ -208,7 +208,7 @@ def in_words(one: Definition, value: Value, subject: Subject) -> dict[str, Any]:
     return {
         "value": rendered.text,
         "title": rendered.title or None,
-        "tags": rendered.tags,
+        "tags": rendered.tags or ((rendered.text,) if one.type.editor is Editor.CHOICE else ()),
         "url": rendered.url,
     }
 
