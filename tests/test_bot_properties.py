@@ -16,7 +16,7 @@ from core.definitions import Draft
 from core.deployments import add_deployment
 from core.models import Deployment, Event, Job, Message, Origin, PropertyChange, Scope, Session, Source, User
 from core.worker import Worker
-from plugins.bots import rasa
+from plugins.bots import rasa, turn
 from plugins.bots.properties import MOST_TOLD
 from test_bots import PlayedBot, said, set_bot, write
 
@@ -250,6 +250,21 @@ def test_properties_are_kept_when_a_person_took_over_meanwhile(
     worker.run_until_idle()
     assert shown("city") == "Delhi"
     assert [state for _, _, state in said("bot")] == ["not_sent"]
+
+
+def test_a_value_is_kept_with_the_answer_or_not_at_all(
+    deployment: Deployment, bot: PlayedBot, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: object) -> int:
+        raise RuntimeError("the answer could not be put into the conversation")
+
+    monkeypatch.setattr(turn, "_send", breaks)
+    sends(bot, city="Delhi", delivery_slot="morning")
+    write(deployment)
+    worker.run_until_idle()
+    assert shown("city") is None
+    assert proposals.proposals() == []
+    assert not PropertyChange.select().where(PropertyChange.origin == Origin.BOT).exists()
 
 
 # ── Hostile shapes ────────────────────────────────────────────────────────────────────────────────────────

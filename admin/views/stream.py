@@ -26,6 +26,7 @@ _GLYPHS = {
     "expired": "clock",
     "aliases_changed": "tag",
     "bot_failed": "alert",
+    "bot_property_refused": "alert",
     "properties_changed": "tag",
 }
 _BAD = frozenset({"bot_failed"})
