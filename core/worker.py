@@ -16,7 +16,7 @@ from typing import Any
 from flask import Flask
 from peewee import fn
 
-from core import clock, delivery, handover, outbound, property_jobs, proposals, webhooks
+from core import clock, conversion, delivery, handover, outbound, property_jobs, proposals, webhooks
 from core.context import parley
 from core.db import database, lock_for_update, tuples
 from core.models import Event, Identity, Job, Message, User, enqueue
@@ -51,6 +51,7 @@ class Worker:
             outbound.SEND: outbound.deliver,
             REDELIVER: redeliver,
             **property_jobs.KINDS,
+            **conversion.KINDS,
             proposals.ADOPT: proposals.take_over,
             **app.extensions["parley"].manager.jobs,
         }
