@@ -8,8 +8,11 @@ import pytest
 from click.testing import CliRunner, Result
 from flask import Flask
 
-from core.catalogue import catalogue
+from core import properties
+from core.catalogue import Writer, catalogue
 from core.cli import parley as command
+from core.models import Origin, User
+from core.worker import Worker
 
 PLUGINS = ("channels.web",)
 
@@ -131,6 +134,25 @@ def test_an_import_with_conflicts_changes_nothing_unless_they_are_skipped(app: F
     assert "plan" in listed()
 
 
+def test_a_property_is_converted_by_a_worker(app: Flask, worker: Worker) -> None:
+    property_("add", "age")
+    user = User.add(name="Asha")
+    properties.write(user.id, {"age": "old"}, Writer(Origin.API, groups=frozenset({"agent"})))
+    assert "--type" in property_("convert", "age").output
+    assert "has this type" in property_("convert", "age", "--type", "text").output
+    result = property_("convert", "age", "--type", "integer", "--option", "max=120")
+    assert result.exit_code == 0, result.output
+    assert listed()["age"]["conversion"] == "Being converted to “Whole number”."
+    worker.run_until_idle()
+    assert f"does not take: {user.key}. Nothing was changed." in property_("list").output
+    assert property_("convert", "age", "--forget").exit_code == 0
+    assert listed()["age"]["conversion"] is None
+    result = property_("convert", "age", "--type", "choice", "--choice", "old=Old", "--choice", "new")
+    assert result.exit_code == 0, result.output
+    worker.run_until_idle()
+    assert listed()["age"]["type"] == "choice"
+
+
 def test_a_file_that_cannot_be_read_is_said(app: Flask) -> None:
     result = property_("import", "-", "--yes", given="[1, 2")
     assert result.exit_code == 1
@@ -138,7 +160,7 @@ def test_a_file_that_cannot_be_read_is_said(app: Flask) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "add", "edit", "list", "archive", "restore", "purge", "export", "import"]
+    "name", ["", "add", "edit", "list", "archive", "restore", "purge", "convert", "export", "import"]
 )
 def test_every_command_has_help(name: str) -> None:
     result = property_(*name.split(), "--help")

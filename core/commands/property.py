@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from core import definitions, property_files, property_texts
+from core import conversion, definitions, property_files, property_texts
 from core.catalogue import Definition, catalogue
 from core.commands.output import print_rows
 from core.definitions import EDITORS, BadDefinition, Draft, known
@@ -92,6 +92,9 @@ def list_all(as_json: bool, archived: bool) -> None:
         for one in found
     ]
     print_rows(rows, as_json=False, nothing="No property is archived.")
+    for one in found:
+        if one.conversion is not None:
+            click.echo(f"`{one.key}`: {conversion.said(one)}")
 
 
 @property_.command()
@@ -157,6 +160,33 @@ def purge(key: str, yes: bool) -> None:
         click.confirm(f"Delete `{key}` with all values and their history, for ever?", abort=True)
     definitions.purge(key)
     click.echo(f"`{key}` is gone. A worker deletes what it held.")
+
+
+@property_.command()
+@click.argument("key")
+@click.option("--type", "type_", help="The type that it is to have.")
+@click.option("--choice", "choices", multiple=True, metavar="VALUE[=LABEL]", help="A choice; repeat it.")
+@click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="An option of the type.")
+@click.option("--forget", is_flag=True, help="Take away the note of a conversion that failed.")
+def convert(
+    key: str, type_: str | None, choices: tuple[str, ...], options: tuple[str, ...], forget: bool
+) -> None:
+    """Give KEY another type, with all its values.
+
+    A worker does it while everybody goes on. Where one value does not fit, nothing is changed, and `list`
+    says whose it is.
+    """
+    if forget and type_ is None:
+        conversion.forget(key)
+        click.echo(f"`{key}` is as it was.")
+        return
+    if type_ is None:
+        raise click.UsageError("Say which type it is to have, with --type.")
+    given = dict(_option(one) for one in options)
+    if choices:
+        given["choices"] = [_choice(one) for one in choices]
+    conversion.convert(key, type_, given)
+    click.echo(f"`{key}` is being converted by a worker. `parley property list` says how that stands.")
 
 
 @property_.command()
@@ -260,6 +290,7 @@ def _as_json(one: Definition) -> dict[str, Any]:
         "locked": one.is_locked,
         "archived": one.archived,
         "filled": one.filled,
+        "conversion": conversion.said(one) or None,
     }
 
 
