@@ -146,7 +146,6 @@ def store(user_id: int, news: Mapping[Definition, Value]) -> None:
     """Write values where they are kept; one that has moved into a column leaves the JSON."""
     [(kept,)] = run('SELECT properties FROM "user" WHERE id = ?', user_id)
     others: dict[str, Any] = json.loads(kept) if kept else {}
-    before = dict(others)
     sets: list[str] = []
     bound: list[Any] = []
     for one, value in news.items():
@@ -162,9 +161,10 @@ def store(user_id: int, news: Mapping[Definition, Value]) -> None:
         PropertySkipped.remove(PropertySkipped.user == user_id, PropertySkipped.property == one.id)
         if value.is_skipped:
             PropertySkipped.insert(user=user_id, property=one.id).execute()
-    if others != before:
+    text = json.dumps(others, ensure_ascii=False, separators=(",", ":")) if others else None
+    if text != kept:
         sets.append("properties = ?")
-        bound.append(json.dumps(others, ensure_ascii=False, separators=(",", ":")) if others else None)
+        bound.append(text)
     if sets:
         run(f'UPDATE "user" SET {", ".join(sets)} WHERE id = ?', *bound, user_id)  # noqa: S608
     if any(one.column in _SEARCHED for one in news):
