@@ -4,17 +4,21 @@ Pages are walked by keyset, never by offset, and a filtered list has two plans: 
 and sorted; many are walked along the index of last activity.
 """
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from peewee import JOIN
+from peewee import JOIN, SQL, Cast, Column, NodeList
 
+from core.catalogue import Definition
+from core.columns import decoded
 from core.cursor import Cursor
 from core.db import MomentField, database, is_sqlite, tuples
 from core.models import Identity, Operator, User, UserState
+from core.property_type import Storage
 
 PAGE_SIZE = 50
 COUNTED = 10_000
@@ -100,15 +104,33 @@ class Page:
 
 @dataclass(frozen=True)
 class Order:
-    """By what the list is sorted. Users of whom that is not known come last, whichever way."""
+    """By what the list is sorted. Users of whom that is not known come last, whichever way.
+
+    `own` is the column of a property, where the list is sorted by one that is not in SORTED_BY.
+    """
 
     name: str = NEWEST
     descending: bool = True
+    own: str | None = None
+
+    @classmethod
+    def by(cls, one: Definition, descending: bool) -> "Order":
+        """Sort by a property; raises KeyError for one that `can_sort` refuses."""
+        if not can_sort(one):
+            raise KeyError(one.key)
+        if one.column == "name":
+            return cls("name", descending)
+        return cls(f"p.{one.key}", descending, one.column)
 
     @property
     def column(self) -> Any:
         """Return the column; raises KeyError for a name that is not in SORTED_BY."""
-        return SORTED_BY[self.name]
+        return SORTED_BY[self.name] if self.own is None else Column(User._meta.table, self.own)
+
+
+def can_sort(one: Definition) -> bool:
+    """Say whether the list can be sorted by a property: it has a column, with an order."""
+    return one.column is not None and one.type.storage != Storage.JSON
 
 
 _NEWEST_FIRST = Order()
@@ -129,23 +151,44 @@ def page(
     place: Cursor | None = None,
     newer: bool = False,
     limit: int = PAGE_SIZE,
+    properties: Sequence[Definition] = (),
 ) -> Page:
     """Return the page beyond `place`, or the first: users by their last activity, then those who never wrote.
 
     `condition` is an expression over User; None lists everyone. `newer` walks towards the beginning. Where
-    there is nobody beyond `place` any more, or it is no place, this is the first page.
+    there is nobody beyond `place` any more, or it is no place, this is the first page. Rows also have what
+    `properties` are kept in, as `value_in` reads it.
     """
+    shown = _shown(properties)
     start = None if place is None else _locate(place, order)
     newer = newer and start is not None
     if condition is None:
-        found = _walked(None, order, start, newer, limit, total())
+        found = _walked(None, order, start, newer, limit, total(), shown)
     elif len(hits := _hits(condition, order)) > COUNTED:
-        found = _walked(condition, order, start, newer, limit, Count(COUNTED, "at least"))
+        found = _walked(_aside(condition), order, start, newer, limit, Count(COUNTED, "at least"), shown)
     else:
-        found = _sliced(hits, order, start, newer, limit)
+        found = _sliced(hits, order, start, newer, limit, shown)
     if start is None or found.rows:
         return found
-    return page(condition, order=order, limit=limit)
+    return page(condition, order=order, limit=limit, properties=properties)
+
+
+def value_in(row: Mapping[str, Any], one: Definition) -> Any:
+    """Return the value of a property in a row that was asked for it, in normal form; None where unset."""
+    if one.column:
+        return decoded(row[one.column], one.type.storage)
+    return one.kept((json.loads(row["properties"]) if row["properties"] else {}).get(str(one.id)))
+
+
+def counted(condition: Any, *, exactly: bool = False) -> Count:
+    """Count whom a condition on User picks, None everyone: up to COUNTED, or `exactly`."""
+    users = User.select(User.id).where(
+        User.state == UserState.ACTIVE, *([] if condition is None else [condition])
+    )
+    if exactly:
+        return Count(users.count(), "exact")
+    number = users.limit(COUNTED + 1).count()
+    return Count(number, "exact") if number <= COUNTED else Count(COUNTED, "at least")
 
 
 def total() -> Count:
@@ -179,21 +222,49 @@ def _remembered() -> Count:
 
 def row(user_id: int) -> dict[str, Any] | None:
     """Return one user as a row of the list."""
-    return next(iter(_fetch(*_select().where(User.id == user_id).sql())), None)
+    return next(iter(_fetch(_NAMES, *_select().where(User.id == user_id).sql())), None)
 
 
-def _select() -> Any:
+def _aside(condition: Any) -> Any:
+    """Return a condition that drives no index: SQLite would leave the walk, and sort all that it finds."""
+    return NodeList((SQL("+("), condition, SQL(")"))) if is_sqlite() else condition
+
+
+def _shown(properties: Sequence[Definition]) -> "_Columns":
+    """Return the columns that properties add to a row; JSON comes as text, which a memory can have as key."""
+    found: dict[str, Any] = {}
+    for one in properties:
+        name = one.column or "properties"
+        if name not in _NAMES:
+            column = Column(User._meta.table, name)
+            is_text = is_sqlite() or one.column is None or one.type.storage != Storage.JSON
+            found[name] = column if is_text else Cast(column, "TEXT")
+    return _Columns((*_NAMES, *found), tuple(column.alias(name) for name, column in found.items()))
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """The names of a row's columns, and what they have beyond _COLUMNS."""
+
+    names: tuple[str, ...] = _NAMES
+    more: tuple[Any, ...] = ()
+
+
+_NO_MORE = _Columns()
+
+
+def _select(shown: _Columns = _NO_MORE) -> Any:
     return (
-        User.select(*_COLUMNS)
+        User.select(*_COLUMNS, *shown.more)
         .join(Identity, JOIN.LEFT_OUTER, on=(User.last_identity == Identity.id))
         .switch(User)
         .join(Operator, JOIN.LEFT_OUTER, on=(User.agent == Operator.id))
     )
 
 
-def _fetch(sql: str, values: Sequence[Any]) -> list[dict[str, Any]]:
-    """Run a SELECT of `_COLUMNS`; done here, as the ORM takes longer over a page than the database does."""
-    rows = [dict(zip(_NAMES, row, strict=True)) for row in database.execute_sql(sql, values).fetchall()]
+def _fetch(names: Sequence[str], sql: str, values: Sequence[Any]) -> list[dict[str, Any]]:
+    """Run what `_select` makes; done here, as the ORM takes longer over a page than the database does."""
+    rows = [dict(zip(names, row, strict=True)) for row in database.execute_sql(sql, values).fetchall()]
     for row in rows:
         for name, read in _MOMENTS.items():
             if (value := row[name]) is not None:
@@ -224,7 +295,9 @@ def _rank(place: _Place, order: Order) -> tuple[bool, Any, int]:
     return (unknown is not order.descending, 0 if unknown else place.value, place.id)
 
 
-def _sliced(hits: list[_Place], order: Order, place: _Place | None, newer: bool, limit: int) -> Page:
+def _sliced(
+    hits: list[_Place], order: Order, place: _Place | None, newer: bool, limit: int, shown: _Columns
+) -> Page:
     ranked = sorted(
         ((_rank(hit, order), hit) for hit in hits), key=lambda one: one[0], reverse=order.descending
     )
@@ -235,8 +308,8 @@ def _sliced(hits: list[_Place], order: Order, place: _Place | None, newer: bool,
         here = sum(rank == mark for rank, _ in ranked)
         start = max(0, before - limit) if newer else before + here
     chosen = [hit for _, hit in ranked[start : start + limit]]
-    query = _select().where(User.id.in_([hit.id for hit in chosen]))
-    rows = {found["id"]: found for found in _fetch(*query.sql())}
+    query = _select(shown).where(User.id.in_([hit.id for hit in chosen]))
+    rows = {found["id"]: found for found in _fetch(shown.names, *query.sql())}
     return Page(
         [rows[hit.id] for hit in chosen if hit.id in rows],
         _cursor(chosen[0], order) if chosen and start > 0 else None,
@@ -246,16 +319,22 @@ def _sliced(hits: list[_Place], order: Order, place: _Place | None, newer: bool,
 
 
 def _walked(
-    condition: Any, order: Order, place: _Place | None, newer: bool, limit: int, count: Count
+    condition: Any,
+    order: Order,
+    place: _Place | None,
+    newer: bool,
+    limit: int,
+    count: Count,
+    shown: _Columns,
 ) -> Page:
     """Fetch one row more than a page holds: whether it is there says whether the list goes on."""
-    rows = _beyond(condition, order, place, newer, limit + 1)
+    rows = _beyond(condition, order, place, newer, limit + 1, shown)
     more = len(rows) > limit
     rows = rows[:limit][::-1] if newer else rows[:limit]
     if newer and not more:
         # The first page is always full, so that going back ends where one began.
         return (
-            _walked(condition, order, None, False, limit, count)
+            _walked(condition, order, None, False, limit, count, shown)
             if len(rows) < limit
             else _ends(rows, order, False, True, count)
         )
@@ -271,7 +350,7 @@ def _ends(rows: Sequence[dict[str, Any]], order: Order, newer: bool, older: bool
 
 
 def _beyond(
-    condition: Any, order: Order, place: _Place | None, newer: bool, limit: int
+    condition: Any, order: Order, place: _Place | None, newer: bool, limit: int, shown: _Columns
 ) -> list[dict[str, Any]]:
     """Walk the index from `place`: first those of whom the column is known, then the others.
 
@@ -298,15 +377,16 @@ def _beyond(
         if rest <= 0:
             break
         # The beginning of the whole list is what open pages ask for again and again, in the same words.
-        key = (is_sqlite(), order, number, rest) if condition is None and place is None else None
+        plain = condition is None and place is None and not shown.more
+        key = (is_sqlite(), order, number, rest) if plain else None
         statement = _generated.get(key) if key else None
         if statement is None:
             conditions = conditions if condition is None else [*conditions, condition]
-            query = _select().where(User.state == UserState.ACTIVE, *conditions)
+            query = _select(shown).where(User.state == UserState.ACTIVE, *conditions)
             statement = query.order_by(*sorting).limit(rest).sql()
             if key:
                 _generated[key] = statement
-        rows += _fetch(*statement)
+        rows += _fetch(shown.names, *statement)
     return rows
 
 

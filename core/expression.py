@@ -111,6 +111,24 @@ def without(node: Node, number: int) -> Node | None:
             return _joined(node.word, tuple(one for part in node.parts if (one := without(part, number))))
 
 
+def also(node: Node, number: int) -> Node:
+    """Return the expression with one more condition, which must hold as well."""
+    return _joined("AND", (node, Number(number))) or node
+
+
+def groups(node: Node) -> list[Node]:
+    """Return the joined parts inside an expression, outermost first, each once; not the whole of it."""
+    match node:
+        case Number():
+            return []
+        case Not():
+            inner = [node.part] if isinstance(node.part, Joined) else []
+            return [*inner, *groups(node.part)]
+        case Joined():
+            inner = [one for one in node.parts if isinstance(one, Joined)]
+            return list(dict.fromkeys([*inner, *(deeper for one in node.parts for deeper in groups(one))]))
+
+
 def holds(node: Node, truth: Mapping[int, bool]) -> bool:
     """Say whether an expression holds, given which conditions do."""
     match node:

@@ -1,22 +1,33 @@
 """A filter as a whole: numbered conditions and how they are joined; kept under a key, asked, and said."""
 
 import hashlib
+import hmac
 import json
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 from typing import Any
 
+from peewee import SQL, NodeList
+
 from core import clock, expression
+from core.audience import Count, counted
+from core.budget import TooSlow, within
 from core.catalogue import Definition, catalogue
 from core.compiler import compiled, condition
 from core.conditions import MOST_CONDITIONS, BadFilter, Checked, Condition, Takes, checked, takes
+from core.context import parley
+from core.db import tuples
 from core.expression import BadExpression, Node
-from core.models import StoredView
+from core.models import StoredView, User
 from core.property_type import Storage
 
 _KEY_LENGTH = 20
+_MOST_GROUPS = 5
+Shown = Callable[[Definition, Any], str | None]
+"""Says an operand in words of its own, or None where the type's are right."""
 _DAY_LENGTH = len("2026-11-24")
 
 
@@ -62,6 +73,26 @@ class Filter:
         ]
         return {"conditions": rows, "joined": self.joined, "text": self.text}
 
+    def having(self, number: int | None, condition: Condition) -> "Filter":
+        """Return the filter with a condition in the place of one; None adds it, and it must hold as well."""
+        if number is not None:
+            rows = [condition if place == number else one for place, one in enumerate(self.conditions, 1)]
+            return replace(self, conditions=tuple(rows))
+        count = len(self.conditions) + 1
+        if count > MOST_CONDITIONS:
+            raise BadFilter(f"A filter has at most {MOST_CONDITIONS} conditions. Remove one first.")
+        text = self.text
+        if self.joined == Joining.CUSTOM:
+            node = self.node()
+            text = expression.written(expression.also(node, count)) if node else "1"
+        return replace(self, conditions=(*self.conditions, condition), text=text)
+
+    def joining(self, joined: Joining, text: str = "") -> "Filter":
+        """Return the filter with its conditions joined otherwise; custom begins with what was."""
+        if joined == Joining.CUSTOM and not text and (node := self.node()):
+            text = expression.written(node)
+        return replace(self, joined=joined, text=text if joined == Joining.CUSTOM else "")
+
     def without(self, number: int) -> "Filter":
         """Return the filter without a condition; the later ones move up, and the expression follows."""
         rest = tuple(one for place, one in enumerate(self.conditions, 1) if place != number)
@@ -78,6 +109,16 @@ class Filter:
             return expression.read(self.text, numbers)
         return expression.all_of(numbers) if self.joined == Joining.ALL else expression.any_of(numbers)
 
+    def expression(self) -> str:
+        """Return how the conditions are joined as one writes it; raises BadExpression."""
+        if self.joined == Joining.CUSTOM:
+            return self.text
+        node = self.node()
+        return expression.written(node) if node is not None else ""
+
+
+LONGEST_EXPRESSION = expression.LONGEST
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -86,19 +127,47 @@ class Asked:
     conditions: Mapping[int, Checked]
     node: Node | None
 
-    def where(self, zone: tzinfo = UTC, now: datetime | None = None) -> Any:
-        """Return a condition on User, None for everyone; days begin where the asker is."""
-        return None if self.node is None else compiled(self.node, self.conditions, now or clock.now(), zone)
+    def where(self, zone: tzinfo = UTC, now: datetime | None = None, beside: Any = None) -> Any:
+        """Return a condition on User, None for everyone; days begin where the asker is.
+
+        `beside` is another condition that must hold as well, such as a search.
+        """
+        if self.node is None:
+            return beside
+        found = compiled(self.node, self.conditions, now or clock.now(), zone)
+        return found if beside is None else NodeList((SQL("("), found, SQL("AND"), beside, SQL(")")))
 
     def where_one(self, number: int, zone: tzinfo = UTC, now: datetime | None = None) -> Any:
         """Return the condition on User of one numbered condition by itself."""
         return condition(self.conditions[number], now or clock.now(), zone)
 
-    def in_words(self) -> str:
+    def in_words(self, shown: Shown | None = None) -> str:
         """Return the full reading, every join in parentheses; empty for everyone."""
         if self.node is None:
             return ""
-        return expression.said(self.node, {number: said(one) for number, one in self.conditions.items()})
+        words = {number: said(one, shown) for number, one in self.conditions.items()}
+        return expression.said(self.node, words)
+
+
+@dataclass
+class Counts:
+    """How many users each condition picks by itself, and each joined part of the expression.
+
+    `slow` says that there was no time for the others.
+    """
+
+    conditions: dict[int, Count] = field(default_factory=dict)
+    groups: dict[str, Count] = field(default_factory=dict)
+    slow: bool = False
+
+
+@dataclass(frozen=True)
+class Why:
+    """Why one user is picked, or not: what holds, and each condition that alone would turn it round (S4)."""
+
+    picked: bool
+    truth: Mapping[int, bool]
+    deciding: tuple[int, ...]
 
 
 def ask(given: Filter, sees: Callable[[Definition], bool]) -> Asked:
@@ -113,8 +182,10 @@ def ask(given: Filter, sees: Callable[[Definition], bool]) -> Asked:
 def keep(given: Filter) -> str:
     """Store a filter, and return the key by which a link names it."""
     stored = given.stored()
-    text = json.dumps(stored, sort_keys=True, ensure_ascii=False)
-    key = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:_KEY_LENGTH]
+    text = json.dumps(stored, sort_keys=True)
+    # Keyed, so that nobody finds out by trying which value a link stands for.
+    secret = parley().keys.derive("stored views")
+    key = hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()[:_KEY_LENGTH]
     now = clock.now()
     StoredView.insert(key=key, filter=stored, created=now, used=now).on_conflict(
         conflict_target=[StoredView.key], update={StoredView.used: now}
@@ -128,23 +199,67 @@ def kept(key: str) -> Filter | None:
     return Filter.of(row.filter) if row is not None else None
 
 
-def said(one: Checked) -> str:
+def counts(asked: Asked, seconds: float, zone: tzinfo = UTC) -> Counts:
+    """Count each condition by itself and each joined part, as far as they can be counted in `seconds`."""
+    found, now = Counts(), clock.now()
+    deadline = time.monotonic() + seconds
+    conditions = {number: asked.where_one(number, zone, now) for number in asked.conditions}
+    groups = expression.groups(asked.node)[:_MOST_GROUPS] if asked.node is not None else []
+    try:
+        for number, one in conditions.items():
+            with within(deadline - time.monotonic()):
+                found.conditions[number] = counted(one)
+        for group in groups:
+            with within(deadline - time.monotonic()):
+                where = compiled(group, asked.conditions, now, zone)
+                found.groups[expression.written(group)] = counted(where)
+    except TooSlow:
+        found.slow = True
+    return found
+
+
+def why(asked: Asked, user_id: int, zone: tzinfo = UTC, now: datetime | None = None) -> Why:
+    """Say why a user is picked, or not, in one query; raises LookupError for a user who is not there."""
+    now = now or clock.now()
+    truths = [
+        NodeList((SQL("CASE WHEN"), asked.where_one(number, zone, now), SQL("THEN 1 ELSE 0 END")))
+        for number in asked.conditions
+    ]
+    found = tuples(User.select(User.id, *truths).where(User.id == user_id))
+    if not found:
+        raise LookupError("There is no such user.")
+    truth = {number: bool(one) for number, one in zip(asked.conditions, found[0][1:], strict=True)}
+    if asked.node is None:
+        return Why(True, truth, ())
+    deciding = tuple(expression.deciding(asked.node, truth))
+    return Why(expression.holds(asked.node, truth), truth, deciding)
+
+
+def said(one: Checked, shown: Shown | None = None) -> str:
     """Return a condition in words: `City is Delhi`."""
+    return " ".join(part for part in worded(one, shown) if part)
+
+
+def worded(one: Checked, shown: Shown | None = None) -> tuple[str, str, str]:
+    """Return a condition in words, in three parts: property, operator, operands."""
+    values = [(shown and shown(one.definition, value)) or _shown(one, value) for value in one.operands]
     match takes(one.operator):
         case Takes.RANGE:
-            low, high = (_shown(one, value) for value in one.operands)
-            operands = f"is between {low} and {high}"
+            return one.definition.label, "is between", " and ".join(values)
         case Takes.SPAN:
-            operands = f"{one.operator} {one.operands[0]} {one.operands[1]}"
+            count, unit = one.operands
+            text = f"{count:,} {unit.removesuffix('s') if count == 1 else unit}"
         case Takes.CIRCLE:
-            operands = f"{one.operator} {one.operands[0]:g} km of {_shown(one, one.operands[1])}"
+            text = f"{one.operands[0]:g} km of {values[1]}"
         case _:
-            operands = " ".join([one.operator, ", ".join(_shown(one, value) for value in one.operands)])
-    return f"{one.definition.label} {operands}".strip()
+            text = ", ".join(values)
+    return one.definition.label, one.operator.value, text
 
 
 def _shown(one: Checked, value: Any) -> str:
     kind = one.definition.type
+    if takes(one.operator) in (Takes.SPAN, Takes.CIRCLE) and not isinstance(value, dict):
+        return str(value)
     if takes(one.operator) == Takes.FRAGMENT or (
         kind.storage == Storage.MOMENT and len(value) == _DAY_LENGTH
     ):
@@ -167,10 +282,15 @@ __all__ = [
     "BadExpression",
     "BadFilter",
     "Condition",
+    "Counts",
     "Filter",
     "Joining",
+    "Why",
     "ask",
+    "counts",
     "keep",
     "kept",
     "said",
+    "why",
+    "worded",
 ]

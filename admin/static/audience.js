@@ -1,9 +1,11 @@
 /* The audience list: search as you type, live rows, a cursor for the keyboard, and the way back to the row one came from. */
 
 import { tick } from "./clock.js";
+import { liveFilter } from "./filter.js";
 import { NoFragment, fetchFragment } from "./fragments.js";
 import { listen, paced } from "./live.js";
 import { SIGN_IN, banner, pageProblem, shortcut, typing } from "./shell.js";
+import { sortable } from "./sortable.js";
 
 const TYPING_PAUSE_MS = 250;
 const SKELETON_AFTER_MS = 300;
@@ -12,7 +14,7 @@ const NEW_ROW_MS = 1500;
 const PLACE = "parley-audience";
 
 const rows = document.getElementById("rows");
-const count = document.getElementById("count");
+const area = document.getElementById("filter");
 const find = document.getElementById("find");
 const field = find.elements.namedItem("search");
 const problem = document.getElementById("rows-problem");
@@ -20,6 +22,22 @@ const problem = document.getElementById("rows-problem");
 const tableBody = () => rows.querySelector("tbody");
 const scroller = () => rows.querySelector(".au-tablewrap");
 const here = () => location.pathname + location.search;
+
+/* The count stands with the search, or with the filter where there is one. */
+function showCount(text, of) {
+  const plain = document.getElementById("count");
+  const filtered = document.getElementById("filter-count");
+  plain.hidden = filtered !== null;
+  if (!filtered) {
+    plain.textContent = text;
+    return;
+  }
+  const number = document.createElement("b");
+  number.textContent = text;
+  filtered.classList.remove("is-stale");
+  if (of) filtered.replaceChildren(number, ` ${of}`);
+  else filtered.textContent = text;
+}
 
 /* What the server put into a row, to tell whether it changed. */
 const sources = new WeakMap();
@@ -86,7 +104,7 @@ returnToPlace();
 /* ── Rows that the server sent again ────────────────────────────────────── */
 
 function showRows(part, live) {
-  count.textContent = part.dataset.count;
+  showCount(part.dataset.count, part.dataset.of);
   const table = part.querySelector("table");
   const shown = rows.querySelector("table");
   if (table && shown) {
@@ -137,7 +155,7 @@ function showSkeleton() {
   if (!body) return;
   body.replaceChildren(document.getElementById("rows-loading").content.cloneNode(true));
   body.closest("table").setAttribute("aria-busy", "true");
-  count.textContent = "Counting…";
+  showCount("Counting…");
 }
 
 /* ── Fetching ───────────────────────────────────────────────────────────── */
@@ -192,11 +210,71 @@ function fail(error, live) {
   problem.replaceChildren(banner("bad", title, text, { label: "Try again", run: () => load() }));
   problem.hidden = false;
   rows.replaceChildren();
-  count.textContent = "Count not available";
+  showCount("Count not available");
 }
 
 const refresh = paced(() => load({ live: true }), REFRESH_GAP_MS);
 const stop = listen(rows.dataset.liveUrl, refresh);
+
+/* ── The address ────────────────────────────────────────────────────────── */
+
+/** Change arguments of the address: the list begins anew. An empty one goes. */
+function go(changes, how) {
+  const asked = new URLSearchParams(location.search);
+  for (const name of ["newer", "older", "count", "edit", "property"]) asked.delete(name);
+  for (const [name, value] of Object.entries(changes)) {
+    if (value) asked.set(name, value);
+    else asked.delete(name);
+  }
+  const query = asked.toString();
+  history[how](null, "", rows.dataset.listUrl + (query ? `?${query}` : ""));
+  refreshLinks();
+}
+
+/* What leads to another order of this list, or back to it, stands outside of what is fetched again. */
+function refreshLinks() {
+  for (const link of document.querySelectorAll("a[data-here]")) {
+    const asked = new URLSearchParams(location.search);
+    for (const name of ["newer", "older", "edit", "property"]) asked.delete(name);
+    const own = new URL(link.href).searchParams;
+    for (const name of ["sort", "desc"]) {
+      if (own.has(name)) asked.set(name, own.get(name));
+      else asked.delete(name);
+    }
+    link.href = `${rows.dataset.listUrl}?${asked}`;
+  }
+  for (const next of document.querySelectorAll("[data-next]")) next.value = here();
+}
+
+const filter = liveFilter(area, (view, typed) => {
+  go({ view }, typed ? "replaceState" : "pushState");
+  cursorKey = null;
+  load();
+});
+
+addEventListener("popstate", () => {
+  field.value = new URLSearchParams(location.search).get("search") ?? "";
+  searched = field.value.trim();
+  cursorKey = null;
+  refreshLinks();
+  filter.show(location.search);
+  load();
+});
+
+/* ── Columns ────────────────────────────────────────────────────────────── */
+
+const columns = document.getElementById("columns");
+const tell = (text) => (document.getElementById("said").textContent = text);
+sortable(columns.querySelector("[data-sortable]"), ":scope > [data-move]", {
+  moved: () => {},
+  said: (item, place, number) => `${item.querySelector("bdi").textContent}: column ${place} of ${number}`,
+  tell,
+});
+columns.addEventListener("input", (event) => {
+  if (!event.target.matches("[data-find-column]")) return;
+  const wanted = event.target.value.trim().toLowerCase();
+  for (const row of columns.querySelectorAll("[data-find]")) row.hidden = !row.dataset.find.includes(wanted);
+});
 
 /* ── Search as you type (A7) ────────────────────────────────────────────── */
 
@@ -207,11 +285,7 @@ function search() {
   clearTimeout(pause);
   if (field.value.trim() === searched) return;
   searched = field.value.trim();
-  const asked = new URLSearchParams(new FormData(find));
-  if (searched) asked.set("search", searched);
-  else asked.delete("search");
-  const query = asked.toString();
-  history.replaceState(null, "", rows.dataset.listUrl + (query ? `?${query}` : ""));
+  go({ search: searched }, "replaceState");
   cursorKey = null;
   load();
 }

@@ -2,9 +2,9 @@
 
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
-from urllib.parse import quote_plus
 
 from flask import Response, abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
@@ -15,40 +15,33 @@ from peewee import PeeweeException
 
 from admin import access, auth, words
 from admin.access import May
-from admin.views import live, shown
+from admin.views import asking, columns, live, shown
+from admin.views.asking import Asking
 from admin.views.base import ReadOnlyView
+from admin.views.columns import Column
+from admin.views.filter import FilterPages, area
 from admin.views.profile import ProfilePages
 from admin.views.rows import Rows
 from admin.views.writing import WritingPages
 from core import audience, search
+from core.audience import Count
+from core.budget import TooSlow, within
 from core.cursor import Cursor
-from core.models import read_setting, write_setting
 
 log = logging.getLogger(__name__)
 
-COLUMNS: Mapping[str, str] = {
-    "name": "User",
-    "window": "Window",
-    "last_message": "Last message",
-    "last_seen": "Last activity",
-    "handler": "Handler",
-    "country": "Country",
-    "language": "Language",
-    "created": "Created",
-}
-_NAMES = tuple(COLUMNS)
-SHOWN_AT_FIRST = ("name", "window", "last_message", "last_seen", "handler", "country")
+LIST_SECONDS = 10
+EXACT_SECONDS = 10
 
 
-class AudienceView(ProfilePages, WritingPages, ReadOnlyView):
+class AudienceView(FilterPages, ProfilePages, WritingPages, ReadOnlyView):
     """The list, and behind each name the profile."""
 
     list_template = "parley/audience.html"
     rows_template = "parley/_audience_rows.html"
     page_size = audience.PAGE_SIZE
-    column_list = tuple(COLUMNS)
-    column_labels = dict(COLUMNS)
-    column_sortable_list = tuple(audience.SORTED_BY)
+    column_list = tuple(columns.FIXED)
+    column_labels = dict(columns.FIXED)
     column_searchable_list = ("name", "email", "phone")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -77,9 +70,12 @@ class AudienceView(ProfilePages, WritingPages, ReadOnlyView):
     @expose("/columns", methods=["POST"])
     @access.needs(May.READ_AUDIENCE)
     def choose_columns(self) -> ResponseReturnValue:
-        """Keep which columns this operator wants to see, on every device."""
-        chosen = [name for name in COLUMNS if name in request.form.getlist("column")]
-        write_setting(_columns_setting(), chosen)
+        """Keep which columns this operator wants to see, in which order."""
+        names = request.form.getlist("column")
+        if (moved := request.form.get("up")) in names:
+            place = names.index(moved)
+            names.insert(max(0, place - 1), names.pop(place))
+        columns.choose(names)
         return redirect(auth.own_path(request.form.get("next", "")))
 
     def get_list(
@@ -94,25 +90,35 @@ class AudienceView(ProfilePages, WritingPages, ReadOnlyView):
     ) -> tuple[None, Markup]:
         """Read one page by keyset; where it begins stands in the request, not in this shared view."""
         args = self._template_args
+        asked = asking.viewed().asked
+        if asked is None:
+            return None, Markup("")  # whoever is refused a filter is shown nobody, not everybody
+        list_columns: Sequence[Column] = args["list_columns"]
         try:
             place, newer = _place()
-            found = audience.page(
-                search.matching(search_text or "", personal=access.sight().clear),
-                place=place,
-                newer=newer,
-                order=audience.Order(sort_column, bool(sort_desc)) if sort_column else audience.Order(),
-            )
-        except PeeweeException:
-            args["problem"] = self._problem()
+            found_by = search.matching(asking.asking().search, personal=access.sight().clear)
+            condition = asked.where(shown.now().zone, beside=found_by)
+            with within(LIST_SECONDS) if asked.node is not None else nullcontext():
+                found = audience.page(
+                    condition,
+                    place=place,
+                    newer=newer,
+                    order=asking.asking().order,
+                    properties=columns.definitions(list_columns),
+                )
+        except (PeeweeException, TooSlow) as error:
+            args["problem"] = self._problem(error)
             return None, Markup("")
-        args["count_text"] = words.counted(str(found.count), "user")
+        self._count(found.count, condition)
         args["pager"] = self._pager(found)
-        return None, self._rows.drawn(found.rows, args["list_columns"])
+        return None, self._rows.drawn(found.rows, list_columns)
 
     def render(self, template: str, **arguments: Any) -> Any:
         """Render the whole page or only its rows; a list that could not be read is no success."""
         if template == self.list_template and request.endpoint == f"{self.endpoint}.rows":
             template = self.rows_template
+        if template == self.list_template:
+            arguments["filter"] = area()
         page = super().render(template, **arguments)
         return (page, 503) if self._template_args.get("problem") else page
 
@@ -120,99 +126,99 @@ class AudienceView(ProfilePages, WritingPages, ReadOnlyView):
         """Say what is searched: nobody finds by what they may not read."""
         return "Name, phone, email or external id" if access.sight().clear else "Name, as it is shown"
 
-    def is_sortable(self, name: str) -> bool:
-        """Sort by all that this role may read: the order of names would give letters of them away."""
-        return name in self._sortable_columns and (name != "name" or access.sight().clear)
-
     def _get_list_extra_args(self) -> ViewArgs:
-        """Read the request's arguments; a column is named, so that a link means the same to everybody."""
-        asked = request.args.get("sort", "")
-        return ViewArgs(
-            sort=_NAMES.index(asked) if self.is_sortable(asked) else None,
-            sort_desc=request.args.get("desc") == "1",
-            search=request.args.get("search", "").strip()[: search.LONGEST_QUERY] or None,
-        )
+        """Return what of the request Flask-Admin's page needs; the order is read by `asking`."""
+        return ViewArgs(search=asking.asking().search or None)
 
     def _get_list_url(self, view_args: ViewArgs) -> str:
-        asked = [f"search={quote_plus(view_args.search)}"] if view_args.search else []
-        if view_args.sort is not None:
-            asked.append(f"sort={_NAMES[view_args.sort]}")
-            asked += ["desc=1"] if view_args.sort_desc else []
-        return f"{url_for('.index_view')}?{'&'.join(asked)}" if asked else url_for(".index_view")
+        return asking.asking().but(search=view_args.search or "").url()
 
     def _around(self) -> dict[str, Any]:
         """Return what stands around the rows."""
-        kept = read_setting(_columns_setting(), SHOWN_AT_FIRST)
-        chosen = [name for name in COLUMNS if name == "name" or name in kept]
-        asked = self._get_list_extra_args()
-        sort, descending = _sorting(asked)
-        hidden = {"sort": sort, "desc": "1" if descending else None} if asked.sort is not None else {}
+        here, chosen = asking.asking(), columns.chosen()
+        now_viewed = asking.viewed()
         return {
-            "list_columns": [(name, COLUMNS[name]) for name in chosen],
-            "column_choices": [
-                {"key": name, "label": label, "shown": name in chosen, "fixed": name == "name"}
-                for name, label in COLUMNS.items()
-            ],
-            "loading": self._rows.loading([(name, COLUMNS[name]) for name in chosen]),
-            "sorted_by": sort,
-            "sorted_down": descending,
-            "sort_urls": self._sort_urls(asked, chosen),
-            "hidden_arguments": {name: value for name, value in hidden.items() if value},
+            "list_columns": chosen,
+            "column_choices": columns.choices(chosen),
+            "loading": self._rows.loading(chosen),
+            "sorted_by": here.sorted_by,
+            "sorted_down": here.order.descending,
+            "sort_urls": _sort_urls(here, chosen),
+            "hidden_arguments": here.but(search="").arguments,
             "searched_in": "Name, phone, email and external id were searched."
             if access.sight().clear
             else "Names were searched, as they are shown to your role.",
             "count_text": None,
+            "counted_of": "",
+            "exact_url": None,
+            "count_slow": False,
             "pager": None,
             "problem": None,
-            "return_url": request.full_path.rstrip("?"),
+            "filtered": now_viewed.is_filtered,
+            "refused": str(now_viewed.problem) if now_viewed.problem else None,
+            "joined_by_all": now_viewed.given.joined == "all",
+            "return_url": here.url(),
             "urls": {
                 "list": url_for(".index_view"),
                 "rows": url_for(".rows"),
                 "live": url_for(".live_list"),
                 "columns": url_for(".choose_columns"),
+                "change": url_for(".change_filter"),
+                "unfiltered": here.but(view="").url(),
             },
         }
 
-    def _sort_urls(self, asked: ViewArgs, columns: Sequence[str]) -> dict[str, str]:
-        """Return the list by each column that can sort; by the one that does, the other way round."""
-        sort, descending = _sorting(asked)
-        plain = self._get_list_url(ViewArgs(search=asked.search))
-        joint = "&" if "?" in plain else "?"
-        urls = {}
-        for name in columns:
-            if self.is_sortable(name):
-                down = not descending if name == sort else name in audience.MOMENTS
-                urls[name] = f"{plain}{joint}sort={name}{'&desc=1' if down else ''}"
-        return urls
+    def _count(self, count: Count, condition: Any) -> None:
+        """Say how many there are; exactly, where that was asked for and can be counted in time."""
+        args, here = self._template_args, asking.asking()
+        if count.precision != "exact" and here.exactly:
+            try:
+                with within(EXACT_SECONDS):
+                    count = audience.counted(condition, exactly=True)
+            except TooSlow:
+                args["count_slow"] = True
+        elif count.precision != "exact":
+            args["exact_url"] = here.url(count="exact")
+        if asking.viewed().is_filtered:
+            args["count_text"] = str(count)
+            args["counted_of"] = f"of {words.counted(str(audience.total()), 'user')}"
+        else:
+            args["count_text"] = words.counted(str(count), "user")
 
     def _pager(self, found: audience.Page) -> dict[str, Any]:
-        asked = self._get_list_extra_args()
-        here = self._get_list_url(asked)
-        joint = "&" if "?" in here else "?"
-        sort, _ = _sorting(asked)
+        here = asking.asking()
+        sort = here.sorted_by
         moments = [row[sort] for row in found.rows if sort in ("last_seen", "created") and row[sort]]
         return {
-            "newer_url": f"{here}{joint}newer={found.newer}" if found.newer else None,
-            "older_url": f"{here}{joint}older={found.older}" if found.older else None,
+            "newer_url": here.url(newer=found.newer) if found.newer else None,
+            "older_url": here.url(older=found.older) if found.older else None,
             "range": words.span(moments[0], moments[-1], shown.now()) if moments else "",
             "size": f"{self.page_size} per page",
         }
 
     @staticmethod
-    def _problem() -> dict[str, Any]:
+    def _problem(error: Exception) -> dict[str, Any]:
         reference = secrets.token_hex(4)
-        log.exception("reference %s: the audience could not be read", reference)
+        log.error("reference %s: the audience could not be read", reference, exc_info=error)
+        kept = "Your filter is kept." if asking.viewed().is_filtered else "Your search is kept."
+        why = f"{error} {kept} Loosen the filter, or try again." if isinstance(error, TooSlow) else ""
         return {
-            "text": "Your search is kept. Try again in a moment.",
+            "text": why or f"{kept} Try again in a moment.",
             "reference": reference,
-            "retry_url": request.full_path.rstrip("?"),
+            "retry_url": asking.asking().url(),
         }
 
 
-def _sorting(asked: ViewArgs) -> tuple[str, bool]:
-    if asked.sort is None:
-        return audience.NEWEST, True
-    return _NAMES[asked.sort], bool(asked.sort_desc)
+def _sort_urls(here: Asking, shown_columns: Sequence[Column]) -> dict[str, str]:
+    """Return the list by each column that can sort; by the one that does, the other way round."""
+    urls = {}
+    for one in shown_columns:
+        if columns.order(one.name, False) is not None:
+            down = columns.greatest_first(one.name)
+            if one.name == here.sorted_by:
+                down = not here.order.descending
+            urls[one.name] = here.but(sort=one.name, descending=down).url()
+    return urls
 
 
 def _place() -> tuple[Cursor | None, bool]:
@@ -224,7 +230,3 @@ def _place() -> tuple[Cursor | None, bool]:
             except ValueError as error:
                 abort(400, str(error))
     return None, False
-
-
-def _columns_setting() -> str:
-    return f"audience.columns:{access.operator().id}"

@@ -11,12 +11,16 @@ from markupsafe import Markup
 
 from admin import access, words
 from admin.drawn import ALWAYS, Drawn
+from admin.views import columns as columns_
 from admin.views import shown
+from admin.views.columns import Column
 from core import clock
+from core.audience import value_in
+from core.catalogue import Definition, catalogue
 from core.channel import Channel
 from core.models import Deployment
 
-Columns = Sequence[tuple[str, str]]
+Columns = Sequence[Column]
 
 _PLACES = "SELECT * FROM deployment"  # as text, it need not be generated for every page
 
@@ -38,6 +42,7 @@ class _Around:
     now: words.Now
     here: str
     places: Mapping[int, _Place]
+    properties: Mapping[str, Definition]
     key: tuple[Any, ...]
 
 
@@ -51,6 +56,7 @@ class Rows:
     def drawn(self, found: Sequence[Mapping[str, Any]], columns: Columns) -> Markup:
         """Return the rows of a page, as the current operator may see them."""
         now, here = shown.now(), url_for(".index_view")
+        properties = {one.name: known for one in columns if (known := columns_.definition(one.name))}
         around = _Around(
             columns,
             now,
@@ -59,7 +65,9 @@ class Rows:
                 one.id: _Place(shown.channel(one.channel), shown.serving(one), one.changed)
                 for one in Deployment.raw(_PLACES)
             },
-            (access.sight().clear, here, str(now.zone), *(name for name, _ in columns)),
+            properties,
+            # A definition says how its values look, and who may see them.
+            (access.sight().clear, here, str(now.zone), catalogue().number if properties else 0, *columns),
         )
         return Markup("").join([self._one(row, around) for row in found])
 
@@ -101,8 +109,22 @@ def _said(
         "language": words.language(language) if language else None,
         "created": {**words.moment(row["created"], now), "text": words.date(row["created"], now)},
         "imported": row["last_seen"] is None and row["last_message_at"] is None,
+        "cells": {name: _cell(row, one, now) for name, one in around.properties.items()},
     }
     return min(one for one in changes if one), (said, around.columns)
+
+
+def _cell(row: Mapping[str, Any], one: Definition, now: words.Now) -> dict[str, Any] | None:
+    """Return what a property is for a user, as the current operator may see it; None where it is unset."""
+    value = value_in(row, one)
+    if value is None:
+        return None
+    if not access.sees(one):
+        return {"text": one.type.masked(value), "masked": True}
+    if one.key == "phone" and one.is_built_in:
+        return {"text": access.sight().phone(value)}
+    rendered = one.type.render(value, now.zone)
+    return {"text": rendered.text, "tags": rendered.tags, "title": rendered.title}
 
 
 def _last(row: Mapping[str, Any]) -> dict[str, str] | None:

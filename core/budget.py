@@ -1,0 +1,48 @@
+"""Give a query a certain time, and end it when that is over: a page must not wait for an endless one."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from peewee import OperationalError
+
+from core.db import database, is_sqlite
+
+_STEPS_BETWEEN_LOOKS = 20_000
+"""Of SQLite's virtual machine: about a millisecond."""
+
+
+class TooSlow(Exception):
+    """A query was ended because it took longer than `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"The database took longer than {seconds:g} s to answer.")
+        self.seconds = seconds
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Run queries that may take `seconds` altogether; raises TooSlow for the one that would take longer.
+
+    Only for reading: on PostgreSQL the block is a transaction, which ends with what was too slow.
+    """
+    deadline = time.monotonic() + seconds
+    try:
+        if is_sqlite():
+            connection = database.connection()
+            connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN_LOOKS)
+            try:
+                yield
+            finally:
+                connection.set_progress_handler(None, 0)
+        else:
+            with database.atomic():
+                # `SET` takes no bound value; this does. It ends with the transaction.
+                limit = str(max(1, round(seconds * 1000)))
+                database.execute_sql("SELECT set_config('statement_timeout', %s, true)", (limit,))
+                yield
+                database.execute_sql("SELECT set_config('statement_timeout', '0', true)")
+    except OperationalError as error:
+        if time.monotonic() < deadline:
+            raise
+        raise TooSlow(seconds) from error
