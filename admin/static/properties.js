@@ -179,7 +179,7 @@ export class Properties {
   editRow(row) {
     /* A value that changed lately has its history in the place of the pencil, and is edited all the same. */
     const link = row.querySelector("[data-open]");
-    if (link && !row.querySelector("svg[role=img]")) this.open(link, "edit");
+    if (link && "editable" in row.dataset) this.open(link, "edit");
   }
 
   clicked(event) {

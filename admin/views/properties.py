@@ -50,6 +50,7 @@ def column(subject: Subject, view: View, rows: Rows) -> dict[str, Any]:
         "session": _session(subject, rows),
         "groups": [] if view.find else _groups(subject, rows, view, known),
         "found": _found(rows, view.find) if view.find else None,
+        "readonly": not rows.may_edit,
         "find": view.find,
         "chosen": None if view.groups is None else ".".join(view.groups),
         "set": sum(subject.values[one.key].is_set for one in known),

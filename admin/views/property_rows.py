@@ -88,10 +88,11 @@ class Rows:
             "id": f"property-{place}-{one.key}",
             "section": one.section,
             "lock": lock,
+            "readonly": not self.may_edit,
             "skipped": value.is_skipped,
             "version": change.id if change else 0,
             "urls": urls,
-            **(self._words(one, value) if seen or not value.is_set else _masked(one, value)),
+            **(self._words(one, value, place) if seen or not value.is_set else _masked(one, value)),
             "change": None,
             "recent": False,
             "switch": None,
@@ -137,17 +138,11 @@ class Rows:
             return one.lock(self.writer)
         return "Your role reads properties. It does not edit them."
 
-    def _words(self, one: Definition, value: Value) -> dict[str, Any]:
-        found = in_words(one, value, self.subject)
-        return {
-            "value": None,
-            "title": None,
-            "tags": (),
-            "url": "",
-            "country": None,
-            **found,
-            "masked": False,
-        }
+    def _words(self, one: Definition, value: Value, place: str) -> dict[str, Any]:
+        found = {**_NOTHING, **in_words(one, value, self.subject)}
+        if one.type.editor is Editor.CHOICE and found["value"] is not None and place != LEFT:
+            found["tags"] = (found["value"],)
+        return found
 
     def _switch(self, one: Definition, value: Value) -> dict[str, Any] | None:
         if one.type.editor is not Editor.SWITCH:
@@ -208,7 +203,7 @@ def in_words(one: Definition, value: Value, subject: Subject) -> dict[str, Any]:
     return {
         "value": rendered.text,
         "title": rendered.title or None,
-        "tags": rendered.tags or ((rendered.text,) if one.type.editor is Editor.CHOICE else ()),
+        "tags": rendered.tags,
         "url": rendered.url,
     }
 
