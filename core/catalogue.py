@@ -108,6 +108,15 @@ class Definition:
         except Invalid:
             return value
 
+    def former(self, value: Any) -> str | None:
+        """Return a value of the history as text where a former type wrote it; None for one of this type."""
+        try:
+            if self.type.parse(value) == value:
+                return None
+        except Invalid:
+            pass
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
     def lock(self, writer: Writer) -> str | None:
         """Say in a sentence why `writer` may not set it, or None where they may."""
         if self.source == Source.SYSTEM:

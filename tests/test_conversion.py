@@ -98,6 +98,8 @@ def test_every_value_is_brought_along_wherever_it_is_kept(
     assert (kept is None) == bool(found.column)
     [change] = properties.history(one, found)
     assert change.after == {"value": made.type.parse(given)}  # as it was written
+    assert found.former(expected) is None
+    assert (found.former(change.after["value"]) is None) == (change.after["value"] == expected)
     write(one, "")
     assert value(one) is None
     assert value(other) == expected

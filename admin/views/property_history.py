@@ -11,6 +11,7 @@ from core.catalogue import BOT, Definition
 from core.declared import PARLEY
 from core.models import Origin, PropertyChange, Session
 from core.properties import LONGEST_HISTORY, history
+from core.text import snippet
 from core.values import Value
 
 _GLYPHS = {
@@ -105,7 +106,10 @@ def _kept(change: PropertyChange) -> str:
 def _text(value: Value, one: Definition, subject: Subject) -> str:
     if value.is_skipped:
         return "Skipped"
-    return one.type.render(value.value, subject.now.zone).text if value.is_set else "Not set"
+    if not value.is_set:
+        return "Not set"
+    former = one.former(value.value)
+    return snippet(former) if former is not None else one.type.render(value.value, subject.now.zone).text
 
 
 def _session_numbers(changes: list[PropertyChange]) -> dict[int, int]:

@@ -79,7 +79,8 @@ class PropertyPages:
         value = Value.of(change.after) if change is not None else Value()
         if not value.is_set:
             abort(404, "There is no such value to restore. Nothing was saved. Reload the page.")
-        return self._write(user, one, value.value, (one.type.typed(value.value),))
+        typed = one.former(value.value) or one.type.typed(value.value)
+        return self._write(user, one, value.value, (typed,))
 
     def _write(self, user: User, one: Definition, given: Any, typed: tuple[str, ...]) -> ResponseReturnValue:
         seen = {one.key: _number("seen")} if "seen" in request.form else None
