@@ -324,6 +324,12 @@ def test_a_problem_stands_at_its_field(desk: Desk, typed: dict[str, str], place:
         assert f'value="{typed[place]}"' in field(answer.text, place)
 
 
+def test_an_option_that_is_needed_is_asked_for(desk: Desk) -> None:
+    answer = desk.post("/properties/new-property", **{**PLAN, "type": "money"})
+    assert answer.status_code == 422
+    assert "This is needed." in words(answer)
+
+
 def test_options_of_several_fields_are_checked_together(desk: Desk) -> None:
     typed = {"type": "integer", "options.min": "10", "options.max": "1"}
     answer = desk.post("/properties/new-property", **{**PLAN, **typed})

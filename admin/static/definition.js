@@ -23,9 +23,9 @@ export function explain(place, error) {
   shown.scrollIntoView({ block: "nearest" });
 }
 
-/** Say something to screen readers alone. */
+/** Say something to screen readers alone; what lies behind an open dialog is not read. */
 export function tell(text) {
-  const place = document.getElementById("said");
+  const place = document.querySelector("dialog:modal [data-said]") ?? document.querySelector("[data-said]");
   if (place) place.textContent = text;
 }
 
@@ -44,7 +44,7 @@ export function liveForm(drawer, saved) {
     for (const rows of drawer.querySelectorAll("[data-rows]:not([data-alive])")) {
       rows.dataset.alive = "";
       const singular = rows.dataset.singular;
-      sortable(rows.querySelector("[data-sortable]"), ":scope > [data-row]", {
+      sortable(rows.querySelector("[data-sortable]"), "[data-row]", {
         said: (item, place, number) => `${singular[0].toUpperCase()}${singular.slice(1)} ${place} of ${number}`,
         tell,
         moved: () => {

@@ -43,9 +43,9 @@ export function sortable(container, items, { moved, said, tell }) {
     const next = item.nextElementSibling;
     event.preventDefault();
     grip.focus({ preventScroll: true });
-    grip.setPointerCapture(event.pointerId);
     item.classList.add("is-dragged");
 
+    /* A row that is moved in the page loses the pointer, so the page as a whole listens. */
     const drag = (move) => {
       const over = all().find((one) => {
         const box = one.getBoundingClientRect();
@@ -60,9 +60,9 @@ export function sortable(container, items, { moved, said, tell }) {
       item.scrollIntoView({ block: "nearest" });
     };
     const end = (done) => {
-      grip.removeEventListener("pointermove", drag);
-      grip.removeEventListener("pointerup", end);
-      grip.removeEventListener("pointercancel", end);
+      document.removeEventListener("pointermove", drag);
+      document.removeEventListener("pointerup", end);
+      document.removeEventListener("pointercancel", end);
       document.removeEventListener("keydown", escape, true);
       item.classList.remove("is-dragged");
       if (done.type === "pointerup") {
@@ -77,9 +77,9 @@ export function sortable(container, items, { moved, said, tell }) {
       pressed.stopPropagation();
       end(pressed);
     };
-    grip.addEventListener("pointermove", drag);
-    grip.addEventListener("pointerup", end);
-    grip.addEventListener("pointercancel", end);
+    document.addEventListener("pointermove", drag);
+    document.addEventListener("pointerup", end);
+    document.addEventListener("pointercancel", end);
     document.addEventListener("keydown", escape, true);
   });
 }

@@ -161,11 +161,18 @@ def problems_in(error: BadDefinition, sheet: Sheet) -> dict[str, str]:
     for place, sentence in error.problems.items():
         parts = place.split(".")
         if parts[0] == "options" and len(parts) > 1:
-            sentence = plain.get(parts[1]) or sentence.replace("Input should", "This has to")
+            sentence = plain.get(parts[1]) or _plainly(sentence)
         if len(parts) > 2 and kind:
             place = _place_of_row(kind, sheet.typed_options, parts)
         problems[place] = sentence
     return problems
+
+
+def _plainly(sentence: str) -> str:
+    """Return what pydantic says of a field as one says it beside that field."""
+    if sentence == "Field required.":
+        return "This is needed."
+    return sentence.replace("Input should", "This has to")
 
 
 def suggested_key(label: str) -> str:
