@@ -412,6 +412,14 @@ def test_the_entry_in_the_stream_leads_to_the_history(asha: User, desk: Desk) ->
     assert "City 1 change" in words(opened)
 
 
+def test_many_changes_at_once_are_counted(asha: User, desk: Desk) -> None:
+    for number in range(8):
+        define(f"fact_{number}", filterable=False)
+    values.write(asha.id, {f"fact_{number}": "x" for number in range(8)}, BOT)
+    said = words(desk.parts(f"/audience/{asha.key}/stream"))
+    assert "Order bot changed Fact_0 , Fact_1 , Fact_2 , Fact_3 , Fact_4 , Fact_5 and 2 more · 12:00" in said
+
+
 def test_a_message_is_opened_with_what_stands_around_it(
     asha: User, desk: Desk, fake: Deployment, noon: HeldClock
 ) -> None:

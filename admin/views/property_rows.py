@@ -54,6 +54,7 @@ class Rows:
         self.subject, self.opened = subject, opened
         self.writer = access.writer()
         self.may_edit = access.may(May.EDIT_PROPERTIES)
+        self._page = url_for(".profile", key=subject.user.key)
         self._changes: dict[str, PropertyChange | None] = {}
 
     def of(self, place: str, definitions: Iterable[Definition]) -> list[dict[str, Any]]:
@@ -176,18 +177,18 @@ class Rows:
         return found
 
     def _urls(self, place: str, one: Definition) -> dict[str, str]:
-        key, panel = self.subject.user.key, "who" if place == LEFT else "props"
-        here: dict[str, Any] = {"key": key, "at": place, "panel": panel}
-        anchor = f"property-{place}-{one.key}"
-        row = url_for(".property_row", key=key, prop=one.key, at=place)
+        """Return the addresses of a row; put together here, since a page has hundreds of them."""
+        row = f"{self._page}/properties/{one.key}"
+        here = f"{self._page}?at={place}&panel={'who' if place == LEFT else 'props'}"
+        anchor = f"#property-{place}-{one.key}"
         return {
-            "save": url_for(".save_property", key=key, prop=one.key, at=place),
-            "release": url_for(".release_property", key=key, prop=one.key, at=place),
-            "restore": url_for(".restore_property", key=key, prop=one.key, at=place),
-            "edit": url_for(".profile", **here, edit=one.key, _anchor=anchor),
-            "history": url_for(".profile", **here, history=one.key, _anchor=anchor),
-            "close": url_for(".profile", **here, _anchor=anchor),
-            "row": row,
+            "row": f"{row}?at={place}",
+            "save": f"{row}?at={place}",
+            "release": f"{row}/release?at={place}",
+            "restore": f"{row}/restore?at={place}",
+            "edit": f"{here}&edit={one.key}{anchor}",
+            "history": f"{here}&history={one.key}{anchor}",
+            "close": f"{here}{anchor}",
         }
 
 

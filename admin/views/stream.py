@@ -17,6 +17,8 @@ from core.db import dictionaries
 from core.models import Deployment, Message, Session
 
 PAGE = 50
+LINKED = 6
+"""So many properties that were changed at once are named; the others are counted."""
 AUTHORS = ("user", "bot", "agent")
 
 _GLYPHS = {
@@ -170,9 +172,10 @@ def _changed(row: Mapping[str, Any], subject: Subject) -> dict[str, Any] | None:
             if access.sees(by_key[key]) and by_key[key].archived is None
             else None,
         }
-        for key in keys
+        for key in keys[:LINKED]
     ]
-    return {"parts": [(name, True), (said, False)], "links": links, "raw": None}
+    more = len(keys) - len(links)
+    return {"parts": [(name, True), (said, False)], "links": links, "more": more, "raw": None}
 
 
 def _event(row: Mapping[str, Any], subject: Subject) -> dict[str, Any]:
@@ -189,6 +192,7 @@ def _event(row: Mapping[str, Any], subject: Subject) -> dict[str, Any]:
         "tone": "bad" if row["kind"] in _BAD else None,
         "raw": message.as_json(payload) if payload and clear else None,
         "links": [],
+        "more": 0,
         **message.when(row["at"], subject.now),
         **((_changed(row, subject) or {}) if row["kind"] == "properties_changed" else {}),
     }
