@@ -9,11 +9,8 @@ from core import clock, properties, proposals, values
 from core.catalogue import BOT, Definition, Writer, catalogue
 from core.models import Origin, Session, Source, User
 from core.properties import SKIPPED_WORD
-from core.text import snippet
 
 MOST_KEYS = 50
-LARGEST_VALUE = 100_000
-"""In characters of JSON, more than any type takes."""
 MOST_TOLD = 16_000
 """In characters of JSON: all the values that a question carries."""
 _MOST_SENTENCES = 10
@@ -60,11 +57,10 @@ def keep(user_id: int, given: Mapping[str, Any], bot: str, message_id: int) -> R
 
     `message_id` is the user's message that the bot answers. A key that nobody defined is proposed.
     """
-    taken = {key: value for key, value in given.items() if len(_encoded(value)) <= LARGEST_VALUE}
-    refused = [(key, f"`{snippet(key, 40)}` is too large.") for key in given if key not in taken]
-    if len(taken) > MOST_KEYS:
-        refused.insert(0, ("", f"Of {len(given)} properties only the first {MOST_KEYS} were looked at."))
-        taken = dict(list(taken.items())[:MOST_KEYS])
+    taken = dict(list(given.items())[:MOST_KEYS])
+    refused: list[tuple[str, str]] = []
+    if len(given) > MOST_KEYS:
+        refused.append(("", f"Of {len(given)} properties only the first {MOST_KEYS} were looked at."))
     if taken:
         by = Writer(Origin.BOT, bot, groups=frozenset({BOT}))
         written = properties.write(user_id, taken, by, message_id=message_id, whole=False)

@@ -183,7 +183,10 @@ def _answer(row: Any) -> Answer | None:
 
 
 def _properties(row: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Return what `custom` holds beside properties, and the properties from there and from `metadata`."""
+    """Return what `custom` holds beside properties, and the properties from there and from `metadata`.
+
+    Values stay as they came: their types judge them, as they do what the API and people say.
+    """
     custom, found = row.get("custom"), [_named(row.get("metadata"))]
     if isinstance(custom, dict) and (inner := _named(custom.get("metadata"))) is not None:
         found.append(inner)
@@ -191,7 +194,7 @@ def _properties(row: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         custom = {name: value for name, value in custom.items() if name != "metadata"}
         if rest:
             custom["metadata"] = rest
-    return custom, {key: value for one in found for key, value in clean_json(one or {}).items()}
+    return custom, {key: value for one in found for key, value in (one or {}).items()}
 
 
 def _named(metadata: Any) -> dict[str, Any] | None:
