@@ -15,15 +15,7 @@ from core.catalogue import Definition, Writer, catalogue, hold
 from core.channel import AuthorKind
 from core.conversation import Entry
 from core.db import database, run
-from core.models import (
-    Identity,
-    Origin,
-    PropertyChange,
-    Scope,
-    Session,
-    User,
-    record,
-)
+from core.models import Identity, Origin, PropertyChange, Scope, Session, User, record
 from core.property_type import Invalid
 from core.text import clean, snippet
 from core.values import SKIPPED, UNSET, Value, read, session_value, store

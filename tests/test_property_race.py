@@ -70,7 +70,7 @@ def another(settings, tmp_path, name, seconds):
     )
 
 
-@pytest.mark.parametrize("seconds", [2, pytest.param(60, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seconds", [2, pytest.param(25, marks=pytest.mark.long)])
 def test_four_write_while_another_process_defines_and_purges(app, settings, tmp_path, seconds):
     shop = deploy()
     define("steady", "integer")
