@@ -1,11 +1,12 @@
 """From a filter to SQL, on SQLite and PostgreSQL: the only way in which people are picked by properties (A4).
 
 Every value is bound. A condition becomes an expression that is true, false or NULL, where NULL counts as
-false; a negation asks for `IS NOT TRUE`, so that whoever has no value is included. Joins are balanced trees:
-a chain of ninety overflows SQLite's parser.
+false; a negation asks for `IS NOT TRUE`, so that whoever has no value is included. SQLite's parser has a
+stack of a hundred: a join is one flat chain, not a pair in a pair, and begins with what is nested deepest,
+because whatever stands before that lies on the stack meanwhile.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import partial
 from typing import Any
@@ -28,13 +29,30 @@ def compiled(node: Node, conditions: Mapping[int, Checked], now: datetime, zone:
 
     Days begin where the asker is, in `zone`.
     """
+    found, _ = _nested(node, conditions, now, zone)
+    return _in_parentheses(found) if isinstance(node, Joined) else found
+
+
+def _nested(node: Node, conditions: Mapping[int, Checked], now: datetime, zone: tzinfo) -> tuple[Any, int]:
+    """Return an expression, a join without parentheses around it, and how deep it is nested."""
     match node:
         case Number():
-            return condition(conditions[node.number], now, zone)
+            return condition(conditions[node.number], now, zone), 0
         case Not():
-            return _untrue(compiled(node.part, conditions, now, zone))
+            inner, depth = _nested(node.part, conditions, now, zone)
+            return _untrue(inner), depth + 1
         case Joined():
-            return _tree(node.word, [compiled(one, conditions, now, zone) for one in node.parts])
+            parts = []
+            for one in node.parts:
+                found, depth = _nested(one, conditions, now, zone)
+                if isinstance(one, Joined) and node.word == "AND":
+                    found, depth = _in_parentheses(found), depth + 1
+                parts.append((found, depth))
+            parts.sort(key=lambda part: part[1], reverse=True)
+            chain = [parts[0][0]]
+            for found, _ in parts[1:]:
+                chain += [SQL(node.word), found]
+            return NodeList(chain), parts[0][1]
 
 
 def condition(asked: Checked, now: datetime, zone: tzinfo = UTC) -> Any:
@@ -53,16 +71,12 @@ def condition(asked: Checked, now: datetime, zone: tzinfo = UTC) -> Any:
     return _untrue(ask()) if asked.is_negation else ask()
 
 
-def _tree(word: str, parts: Sequence[Any]) -> Any:
-    if len(parts) == 1:
-        return parts[0]
-    middle = len(parts) // 2
-    left, right = _tree(word, parts[:middle]), _tree(word, parts[middle:])
-    return NodeList((SQL("("), left, SQL(word), right, SQL(")")))
-
-
 def _untrue(node: Any) -> Any:
-    return NodeList((SQL("(("), node, SQL(") IS NOT TRUE)")))
+    return NodeList((SQL("("), node, SQL(") IS NOT TRUE")))
+
+
+def _in_parentheses(node: Any) -> Any:
+    return NodeList((SQL("("), node, SQL(")")))
 
 
 def _is_set(column: Any) -> Any:

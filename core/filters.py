@@ -23,6 +23,7 @@ from core.db import tuples
 from core.expression import BadExpression, Node
 from core.models import StoredView, User
 from core.property_type import Storage
+from core.text import clean_json
 
 _KEY_LENGTH = 20
 _MOST_GROUPS = 5
@@ -71,7 +72,10 @@ class Filter:
             {"key": one.key, "operator": one.operator, "operands": list(one.operands)}
             for one in self.conditions
         ]
-        return {"conditions": rows, "joined": self.joined, "text": self.text}
+        found: dict[str, Any] = clean_json(
+            {"conditions": rows, "joined": self.joined.value, "text": self.text}
+        )
+        return found
 
     def having(self, number: int | None, condition: Condition) -> "Filter":
         """Return the filter with a condition in the place of one; None adds it, and it must hold as well."""

@@ -196,9 +196,7 @@ def _changed(before: Filter) -> Filter:
         case "clear":
             return Filter()
         case "expression":
-            after = before.joining(Joining.CUSTOM, form.get("text", "").strip())
-            if not after.text and before.conditions:
-                raise BadExpression("Expected a number or (, at the end.", 0)
+            after = replace(before, joined=Joining.CUSTOM, text=form.get("text", "").strip())
             after.node()
             return after
         case "condition":
