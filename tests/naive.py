@@ -1,6 +1,7 @@
-"""What a filter means, in plain Python: a person at a time, value by value. The compiler is held against it."""
+"""What a filter means, in plain Python, a person at a time: what the compiler is held against."""
 
 import math
+from collections.abc import Callable
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
 
@@ -50,38 +51,7 @@ def _asks(operator: Operator, asked: Checked, value: Any, now: datetime, zone: t
     storage = asked.definition.type.storage
     if storage in (Storage.DATE, Storage.MOMENT):
         return _time(operator, storage, given, value, now, zone)
-    match operator:
-        case Operator.IS | Operator.EQUAL:
-            return bool(value == given[0])
-        case Operator.ONE_OF:
-            return value in given
-        case Operator.CONTAINS:
-            return _low(given[0]) in _low(value)
-        case Operator.STARTS_WITH:
-            return _low(value).startswith(_low(given[0]))
-        case Operator.ENDS_WITH:
-            return _low(value).endswith(_low(given[0]))
-        case Operator.LESS:
-            return bool(value < given[0])
-        case Operator.AT_MOST:
-            return bool(value <= given[0])
-        case Operator.GREATER:
-            return bool(value > given[0])
-        case Operator.AT_LEAST:
-            return bool(value >= given[0])
-        case Operator.BETWEEN:
-            return bool(given[0] <= value <= given[1])
-        case Operator.IS_TRUE:
-            return value is True
-        case Operator.IS_FALSE:
-            return value is False
-        case Operator.HAS_ANY:
-            return bool(set(value) & set(given))
-        case Operator.HAS_ALL:
-            return set(given) <= set(value)
-        case Operator.WITHIN:
-            return _kilometres(value, given[1]) <= given[0]
-    raise AssertionError(operator)
+    return bool(_ASKED[operator](value, given))
 
 
 def _low(text: str) -> str:
@@ -148,3 +118,23 @@ def _kilometres(one: dict[str, float], other: dict[str, float]) -> float:
     half = math.sin((there - lat) / 2) ** 2
     across = math.sin(math.radians(other["lng"] - one["lng"]) / 2) ** 2
     return 12742.0176 * math.asin(math.sqrt(min(1.0, half + math.cos(lat) * math.cos(there) * across)))
+
+
+_ASKED: dict[Operator, Callable[[Any, tuple[Any, ...]], bool]] = {
+    Operator.IS: lambda value, given: value == given[0],
+    Operator.EQUAL: lambda value, given: value == given[0],
+    Operator.ONE_OF: lambda value, given: value in given,
+    Operator.CONTAINS: lambda value, given: _low(given[0]) in _low(value),
+    Operator.STARTS_WITH: lambda value, given: _low(value).startswith(_low(given[0])),
+    Operator.ENDS_WITH: lambda value, given: _low(value).endswith(_low(given[0])),
+    Operator.LESS: lambda value, given: value < given[0],
+    Operator.AT_MOST: lambda value, given: value <= given[0],
+    Operator.GREATER: lambda value, given: value > given[0],
+    Operator.AT_LEAST: lambda value, given: value >= given[0],
+    Operator.BETWEEN: lambda value, given: given[0] <= value <= given[1],
+    Operator.IS_TRUE: lambda value, given: value is True,
+    Operator.IS_FALSE: lambda value, given: value is False,
+    Operator.HAS_ANY: lambda value, given: bool(set(value) & set(given)),
+    Operator.HAS_ALL: lambda value, given: set(given) <= set(value),
+    Operator.WITHIN: lambda value, given: _kilometres(value, given[1]) <= given[0],
+}
