@@ -265,7 +265,7 @@ addEventListener("popstate", () => {
 
 const columns = document.getElementById("columns");
 const tell = (text) => (document.getElementById("said").textContent = text);
-sortable(columns.querySelector("[data-sortable]"), ":scope > [data-move]", {
+sortable(columns.querySelector("[data-sortable]"), "[data-move]", {
   moved: () => {},
   said: (item, place, number) => `${item.querySelector("bdi").textContent}: column ${place} of ${number}`,
   tell,

@@ -32,7 +32,10 @@ export function liveFilter(area, changed) {
     const typed = expression()?.value;
     if (expression()) expression().defaultValue = typed; /* what was sent is not to be carried over */
     for (const name of ["view", "countsUrl"]) area.dataset[name] = part.dataset[name];
+    const known = document.getElementById("filter-count");
     patch(area, part);
+    const fresh = document.getElementById("filter-count");
+    if (known && fresh && fresh !== known) fresh.replaceWith(known); /* until the list says another */
     place();
     count();
   }
