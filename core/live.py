@@ -118,7 +118,7 @@ class Hub:
             self._thread = None
 
     def publish(self, wake: Wake) -> None:
-        """Hand a wake to the pages of that user and to those that hear of everyone; one for EVERYONE to all."""
+        """Hand a wake to the pages of that user, and to those that hear of all; one for EVERYONE to all."""
         with self._lock:
             if wake.user_key == EVERYONE:
                 members = [one for topic in self._topics.values() for one in topic]
