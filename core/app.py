@@ -32,7 +32,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     _open_database(app)
     _serve_core(app)
     _serve_channels(app)
-    app.extensions[EXTENSION].manager.hook.prepare_app(app=app)
+    app.extensions[EXTENSION].manager.ask("prepare_app", app=app)
     return app
 
 

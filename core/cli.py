@@ -47,7 +47,7 @@ class Commands(click.Group):
             return group  # whichever command is run will say what is wrong
         manager = PluginManager()
         manager.load(dict.fromkeys((*settings.plugins, DEMO)))
-        manager.hook.register_commands(group=group)
+        manager.ask("register_commands", group=group)
         for command in group.commands.values():
             inside_app(command)
         return group

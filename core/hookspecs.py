@@ -76,7 +76,7 @@ def prepare_app(app: Flask) -> None:
     """Add blueprints and extensions to `app`; called last, when channels and tables are there."""
 
 
-# ── A run: called once by `parley run`, inside an app context, before web and worker start
+# ── A run: called once by `parley run`, inside an app context, before web and worker start, in that order too
 
 
 @hookspec

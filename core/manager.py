@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
+import click
 import pluggy
 
 from core import hookspecs
@@ -50,11 +51,6 @@ class PluginManager:
         self.jobs: dict[str, Callable[[Any], None]] = {}
 
     @property
-    def hook(self) -> Any:
-        """Return the hooks, to call one for all plugins; the first that raises ends the call."""
-        return self._pluggy.hook
-
-    @property
     def names(self) -> list[str]:
         """Return the names of the loaded plugins, in their order."""
         return [name for name, plugin in self._pluggy.list_name_plugin() if plugin is not None]
@@ -88,7 +84,15 @@ class PluginManager:
 
     def migrations(self) -> list[tuple[str, Path]]:
         """Return owner and folder of the plugins' migrations, in the order of the plugins."""
-        return [answer for _, answer in self._ask("register_migrations")]
+        return self.ask("register_migrations")
+
+    def ask(self, hook: str, **arguments: Any) -> list[Any]:
+        """Call a hook of every plugin, in the order of the settings, and return what is not None.
+
+        The first that raises ends the call: with PluginError, which names it, unless it has a sentence of its
+        own (PluginError, ClickException).
+        """
+        return [answer for _, answer in self._ask(hook, arguments) if answer is not None]
 
     def notify(
         self,
@@ -147,17 +151,22 @@ class PluginManager:
         return answers
 
     def _implementations(self, hook: str) -> list[tuple[str, Callable[[Mapping[str, Any]], Any]]]:
+        """Return the implementations in the order of the settings; pluggy itself begins with the last."""
+
         def caller(implementation: pluggy.HookImpl) -> Callable[[Mapping[str, Any]], Any]:
             return lambda given: implementation.function(*(given[name] for name in implementation.argnames))
 
-        return [(found.plugin_name, caller(found)) for found in getattr(self.hook, hook).get_hookimpls()]
+        found: list[pluggy.HookImpl] = getattr(self._pluggy.hook, hook).get_hookimpls()
+        return [(one.plugin_name, caller(one)) for one in found]
 
-    def _ask(self, hook: str) -> list[tuple[str, Any]]:
+    def _ask(self, hook: str, arguments: Mapping[str, Any] = MappingProxyType({})) -> list[tuple[str, Any]]:
         answers = []
         for name, function in self._implementations(hook):
             try:
-                answers.append((name, function({})))
-            except Exception as error:
+                answers.append((name, function(arguments)))
+            except (PluginError, click.ClickException):
+                raise  # a sentence for whoever starts this
+            except Exception as error:  # whatever a third party's hook does
                 raise PluginError(
                     f"The plugin {name} failed in {hook}: {type(error).__name__}: {error}. "
                     "Mend it, or take it out of PARLEY_PLUGINS."

@@ -4,6 +4,7 @@ import sys
 from types import ModuleType
 
 import pytest
+from click import ClickException
 from flask import current_app, request
 from werkzeug.local import LocalProxy
 
@@ -150,6 +151,38 @@ def test_one_that_fails_while_it_is_set_up_is_named(plugin):
         "The plugin plugin:broken failed in register_channels: ZeroDivisionError: division by zero. "
         "Mend it, or take it out of PARLEY_PLUGINS."
     )
+
+
+@pytest.mark.parametrize("hook", ["prepare_app", "register_commands", "prepare_run"])
+def test_plugins_set_up_in_the_order_of_the_settings(plugin, hook):
+    argument = {"prepare_app": "app", "register_commands": "group", "prepare_run": "url"}[hook]
+    names = [
+        plugin(name, **{hook: implementation(hook, f"({argument})", f"return {argument}.append('{name}')")})
+        for name in ("b", "c", "a")
+    ]
+    called = []
+    assert loaded(*names).ask(hook, **{argument: called}) == []
+    assert called == ["b", "c", "a"]
+
+
+def test_one_that_fails_to_prepare_the_app_is_named_and_ends_the_start(plugin):
+    called = []
+    manager = loaded(
+        plugin("broken", prepare_app=implementation("prepare_app", "(app)", "app.nothing")),
+        plugin("after", prepare_app=hookimpl(lambda app: called.append(app))),
+    )
+    with pytest.raises(PluginError, match=r"The plugin plugin:broken failed in prepare_app: AttributeError"):
+        manager.ask("prepare_app", app=None)
+    assert called == []
+
+
+def test_what_a_plugin_says_itself_of_its_failure_stays_as_it_is(plugin):
+    def refuse(url):
+        raise ClickException("No free ports were found. Nothing was started.")
+
+    manager = loaded(plugin("line", prepare_run=hookimpl(refuse)))
+    with pytest.raises(ClickException, match=r"^No free ports were found. Nothing was started.$"):
+        manager.ask("prepare_run", url="http://127.0.0.1")
 
 
 def test_an_event_reaches_every_plugin_though_one_raises(plugin):

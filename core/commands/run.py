@@ -111,7 +111,7 @@ def _prepare(url: str) -> Companions:
     app = create_app()
     manager = app.extensions[EXTENSION].manager
     with app.app_context(), database.connection_context():
-        answers = manager.hook.prepare_run(url=url)
+        answers = manager.ask("prepare_run", url=url)
     if hasattr(database.obj, "close_all"):
         database.obj.close_all()
     return Companions(

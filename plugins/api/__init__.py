@@ -21,7 +21,7 @@ def register_commands(group: click.Group) -> None:
     group.add_command(commands.token)
 
 
-@hookimpl(trylast=True)  # the panel's guard must be there
+@hookimpl
 def prepare_app(app: Flask) -> None:
     """Serve the API and its documentation."""
     from plugins.api import service  # commands need none of this

@@ -171,7 +171,7 @@ def _point_to(deployment: Deployment, address: str) -> None:
 def _set_bot(deployment: Deployment, address: str) -> None:
     """Run `parley bot set`, as anybody would; without that plugin nobody answers."""
     group = click.Group()
-    parley().manager.hook.register_commands(group=group)
+    parley().manager.ask("register_commands", group=group)
     if "bot" in group.commands:
         with redirect_stdout(StringIO()):
             group.main(["bot", "set", deployment.key, "--url", address, "--name", BOT], standalone_mode=False)
