@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from core.catalogue import API, BOT, Catalogue, Definition, tells_consent
 from core.context import parley
@@ -16,6 +17,17 @@ EDITORS = (Role.ADMIN, Role.BUILDER, Role.AGENT, BOT, API)
 MOST_PROPERTIES = 1000
 MOST_PINNED = 30
 KEY = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
+_TAKES = {
+    "int": "a whole number",
+    "int_from_float": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "string": "a text",
+    "tuple": "a list",
+    "list": "a list",
+    "date_from_datetime": "a date, such as 2026-11-24",
+    "date": "a date, such as 2026-11-24",
+}
 KEY_RULE = "A key is made of a–z, 0–9 and _, begins with a letter, and has at most 63 characters."
 
 
@@ -152,17 +164,31 @@ def problems_of_type(draft: Draft) -> dict[str, str]:
         options = kind.Options.model_validate(draft.options)
     except ValidationError as error:
         return {
-            ".".join(["options", *(str(part) for part in one["loc"])]): sentence_of(one["msg"])
+            ".".join(["options", *(str(part) for part in one["loc"])]): problem_of_option(one)
             for one in error.errors(include_url=False, include_input=False)
         }
     if draft.filterable and draft.scope == Scope.USER and not kind.operators:
         return {"filterable": f"{kind.label} cannot be filtered by."}
     if draft.default is not None:
         try:
-            kind(options, filterable=draft.filterable).parse(draft.default)
+            kind(options, filterable=draft.filterable).take(draft.default)
         except Invalid as error:
             return {"default": f"The default {error}."}
     return {}
+
+
+def problem_of_option(error: ErrorDetails) -> str:
+    """Return what pydantic says of an option as a sentence; one about a single field names it in backticks."""
+    name = next((part for part in reversed(error["loc"]) if isinstance(part, str)), "")
+    if error["type"] == "missing":
+        return f"`{name}` is needed."
+    if error["type"] == "extra_forbidden":
+        return f"`{name}` is no option of this type."
+    if takes := _TAKES.get(error["type"].removesuffix("_type").removesuffix("_parsing")):
+        return f"`{name}` takes {takes}."
+    if name and error["msg"].startswith("Input should "):
+        return sentence_of(error["msg"].replace("Input should ", f"`{name}` has to ", 1))
+    return sentence_of(error["msg"])
 
 
 def sentence_of(message: str) -> str:

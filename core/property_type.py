@@ -5,6 +5,7 @@ A value is a JSON value in the normal form of its type: a date is `"2026-11-24"`
 only the column of the table has the database's own type, which `Storage` names.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
@@ -12,6 +13,8 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
+
+log = logging.getLogger(__name__)
 
 INDEXED_TEXT = 500
 """The longest text, in characters, that PostgreSQL's index takes whatever the script (2,704 bytes)."""
@@ -179,6 +182,21 @@ class PropertyType:
         """
         raise NotImplementedError
 
+    def take(self, given: Any) -> Any:
+        """Return what `parse` does, which types have in its place; raises Invalid, whatever that raises.
+
+        A bot's turn and a page must not end because a plugin's type fails.
+        """
+        try:
+            return self.parse(given)
+        except Invalid:
+            raise
+        except Exception as error:  # whatever a third party's type does
+            log.exception("the type %s failed", self.name)
+            raise Invalid(
+                f"was not taken: its type `{self.name}` failed. Tell an admin; the reason is in the log"
+            ) from error
+
     def render(self, value: Any, zone: tzinfo = UTC) -> Rendered:
         """Return a value in normal form for a reader in `zone`."""
         return Rendered(str(value))
@@ -198,6 +216,10 @@ class PropertyType:
     def dropped(self, before: "PropertyType") -> Sequence[Choice]:
         """Return the choices of `before`, of the same type, that this takes no more; who has one keeps it."""
         return ()
+
+    def unit(self) -> str:
+        """Return what stands after the number in the editor, such as `kg`; often empty."""
+        return str(getattr(self.options, "unit", ""))
 
     def summary(self) -> str:
         """Return the options in a few words, such as `0–10`, to follow the type's label; often empty."""

@@ -174,6 +174,21 @@ def test_a_plan_says_what_would_be_created_changed_in_conflict_and_left(app: Fla
     assert catalogue(fresh=True).number == number
 
 
+@pytest.mark.parametrize(
+    ("type_", "options", "sentence"),
+    [
+        ("choice", {"choices": [{"label": "Oak"}]}, "`wood`: `value` is needed."),
+        ("choice", {"choices": "oak"}, "`wood`: `choices` takes a list."),
+        ("integer", {"min": "few"}, "`wood`: `min` takes a whole number."),
+        ("integer", {"least": 1}, "`wood`: `least` is no option of this type."),
+        ("text", {"max_length": 0}, "`wood`: `max_length` has to be greater than or equal to 1."),
+    ],
+)
+def test_an_option_that_is_wrong_is_named(app: Flask, type_: str, options: Any, sentence: str) -> None:
+    plan = planned({"properties": [{"key": "wood", "label": "Wood", "type": type_, "options": options}]})
+    assert conflicts(plan) == {"wood": sentence}
+
+
 def test_another_type_is_a_conflict_that_says_to_convert(app: Flask) -> None:
     definitions.create(Draft(key="age", label="Age"))
     said = conflicts(planned([{"key": "age", "type": "integer"}]))

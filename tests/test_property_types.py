@@ -229,7 +229,7 @@ def test_several_lines_are_typed_into_a_larger_field() -> None:
         ("choice", {"choices": [str(n) for n in range(201)]}, "at most 200 items"),
         ("choice", {"choices": []}, "there is nothing to choose"),
         ("choices", {"choices": "a, b"}, "valid tuple"),
-        ("money", {"currency": "euro"}, "match pattern"),
+        ("money", {"currency": "euro"}, "three capital letters"),
     ],
 )
 def test_options_that_cannot_be_are_refused(name: str, options: dict[str, Any], why: str) -> None:

@@ -169,10 +169,8 @@ def problems_in(error: BadDefinition, sheet: Sheet) -> dict[str, str]:
 
 
 def _plainly(sentence: str) -> str:
-    """Return what pydantic says of a field as one says it beside that field."""
-    if sentence == "Field required.":
-        return "This is needed."
-    return sentence.replace("Input should", "This has to")
+    """Return what is said of an option as one says it beside its field."""
+    return re.sub(r"^`[a-z_]+`", "This", sentence)
 
 
 def suggested_key(label: str) -> str:
@@ -230,7 +228,7 @@ def _default_typed(draft: Draft, kind: Kind | None) -> str:
     try:
         options = kind.Options.model_validate(draft.options)
         made = kind(options, filterable=draft.filterable)
-        return made.typed(made.parse(draft.default))
+        return made.typed(made.take(draft.default))
     except (ValueError, Invalid):
         return str(draft.default)
 

@@ -46,7 +46,7 @@ def shown(one: Definition, value: Value, zone: tzinfo, typed: Sequence[str] | No
         "mode": mode,
         "placeholder": _PLACEHOLDERS.get(kind, ""),
         "value": texts[0] if texts else "",
-        "unit": getattr(one.type.options, "unit", "") or (summary if one.type.name == "money" else ""),
+        "unit": one.type.unit(),
         "hint": _hint(one, kind, summary, str(zone)),
         "zone": str(zone),
         "is_set": value.is_set,
@@ -81,7 +81,7 @@ def as_shown(one: Definition, typed: Sequence[str] | None, zone: tzinfo) -> str:
     if one.type.editor is Editor.MOMENT:
         raw = _with_offset(raw, zone)
     try:
-        return one.type.render(one.type.parse(raw), zone).text
+        return one.type.render(one.type.take(raw), zone).text
     except Invalid:
         return ", ".join(texts)
 

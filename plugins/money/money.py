@@ -10,7 +10,7 @@ from datetime import UTC, tzinfo
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from core import NUMBER_OPERATORS, Editor, Invalid, Options, PropertyType, Rendered, Storage
 
@@ -34,9 +34,14 @@ _AMOUNT = re.compile(
 class MoneyOptions(Options):
     """The currency of all amounts of a property."""
 
-    currency: str = Field(
-        pattern="^[A-Z]{3}$", title="Currency", description="Three letters by ISO 4217, such as EUR."
-    )
+    currency: str = Field(title="Currency", description="Three letters by ISO 4217, such as EUR.")
+
+    @field_validator("currency")
+    @classmethod
+    def _is_a_code(cls, given: str) -> str:
+        if not re.fullmatch("[A-Z]{3}", given):
+            raise ValueError("A currency has three capital letters, such as EUR")
+        return given
 
 
 class Money(PropertyType):
@@ -83,6 +88,10 @@ class Money(PropertyType):
     def typed(self, value: Any) -> str:
         """Return `2410.00`."""
         return f"{value:.{self.places}f}"
+
+    def unit(self) -> str:
+        """Return the currency."""
+        return self.options.currency
 
     def summary(self) -> str:
         """Return the currency."""
