@@ -6,12 +6,13 @@ Nothing is sent here; what is filled goes through `core.outbound` like any other
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 
 from core import names
 from core.catalogue import Definition, Writer, catalogue
+from core.context import parley
 from core.property_type import Editor, Storage
 from core.text import clean
 from core.values import UNSET, Value
@@ -24,7 +25,12 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]*")
 _FIRST_NAME = "first_name"
 _WRITTEN = frozenset({Editor.LINE, Editor.PARAGRAPH, Editor.EMAIL, Editor.URL})
 _MOST_PROBLEMS = 3
-_CODES = {"country": names.country, "language": names.language}
+_WORDS: Mapping[str, Callable[[str], str]] = {
+    "country": names.country,
+    "language": names.language,
+    "last_channel": lambda name: _channel(name),
+    "handler": str.capitalize,
+}
 """Properties of Parley's own whose values are codes, which nobody would say to a user."""
 
 
@@ -192,11 +198,17 @@ def _rank(one: _Source, wanted: str) -> int | None:
     return 2 if as_key in key or wanted in label else None
 
 
+def _channel(name: str) -> str:
+    """Return how a channel is called; one whose plugin is gone goes by its name."""
+    declared = parley().manager.channels.get(name)
+    return declared.label if declared else name
+
+
 def _said(definition: Definition, value: Value, zone: tzinfo | None) -> str:
     """Return a value in words; a list shortens what a message has in full, and a moment needs its zone."""
     kind = definition.type
-    if definition.declared is not None and definition.key in _CODES:
-        return _CODES[definition.key](str(value.value))
+    if definition.declared is not None and definition.key in _WORDS:
+        return _WORDS[definition.key](str(value.value))
     if isinstance(value.value, str) and kind.editor in _WRITTEN:
         return value.value
     text = kind.render(value.value, zone or UTC).text

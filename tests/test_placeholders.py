@@ -131,6 +131,10 @@ def test_a_country_and_a_language_are_said_by_name(asha: User) -> None:
     assert filled(asha, "{{country}}, {{language}}") == "India, Portuguese (BR)"
 
 
+def test_a_channel_and_a_handler_are_said_in_words(asha: User) -> None:
+    assert filled(asha, "{{last_channel}}, {{handler}}") == "Fake, Bot"
+
+
 def test_an_admin_can_define_the_first_name(asha: User) -> None:
     define("first_name", value="Ashu", user=asha)
     assert filled(asha, "{{first_name}}") == "Ashu"
