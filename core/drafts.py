@@ -178,7 +178,7 @@ def problems_of_type(draft: Draft) -> dict[str, str]:
 
 
 def problem_of_option(error: ErrorDetails) -> str:
-    """Return what pydantic says of an option as a sentence; one about a single field names it in backticks."""
+    """Return what pydantic says of an option as a sentence; one about a single field names it."""
     name = next((part for part in reversed(error["loc"]) if isinstance(part, str)), "")
     if error["type"] == "missing":
         return f"`{name}` is needed."
