@@ -104,14 +104,14 @@ class Definition:
         if value is None or self.conversion is None or self.conversion["state"] != "settling":
             return value
         try:
-            return self.type.parse(value)
+            return self.type.take(value)
         except Invalid:
             return value
 
     def former(self, value: Any) -> str | None:
         """Return a value of the history as text where a former type wrote it; None for one of this type."""
         try:
-            if self.type.parse(value) == value:
+            if self.type.take(value) == value:
                 return None
         except Invalid:
             pass

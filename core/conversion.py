@@ -241,7 +241,7 @@ class _Copying:
     def _copy(self, ids: Sequence[int]) -> None:
         for one, value in self._values(ids):
             try:
-                after = None if value is None else self.kind.parse(value)
+                after = None if value is None else self.kind.take(value)
             except Invalid:
                 self.unfit[one] = None
                 continue

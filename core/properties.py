@@ -172,7 +172,7 @@ def valid(given: Mapping[str, Any]) -> dict[str, Any]:
         definition = catalogue().by_key.get(key)
         if definition is not None and value:
             with suppress(Invalid):
-                found[key] = definition.type.parse(value)
+                found[key] = definition.type.take(value)
     return found
 
 
@@ -311,7 +311,7 @@ class _Attempt:
             if given == SKIPPED_WORD:
                 return SKIPPED
         try:
-            return Value(definition.type.parse(given))
+            return Value(definition.type.take(given))
         except Invalid as error:
             raise _NotTaken(definition.key, f"`{definition.key}` {error}.") from None
 

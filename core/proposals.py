@@ -233,7 +233,7 @@ def _plain(name: str) -> PropertyType:
 def _all_take(kind: PropertyType, sample: Sequence[Any]) -> bool:
     try:
         for value in sample:
-            kind.parse(value)
+            kind.take(value)
     except Invalid:
         return False
     return True

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from core import definitions, properties, values
 from core.catalogue import catalogue
 from core.columns import decoded, encoded
+from core.context import parley
 from core.db import database, is_sqlite
 from core.models import Event, Message, PropertySkipped, Session, User
 from core.property_type import Storage
+from core.types.texts import Text
 from core.values import SKIPPED, UNSET, Value
 from defining import CHANNEL, IMPORT, ROBO, SYSTEM, define, person, put, value
 from fake_channel import Alias, AliasesChanged, deploy, employ, inbound, says, user_of
@@ -131,6 +133,33 @@ def test_all_or_nothing(asha):
     assert value(asha.id, "city") == UNSET
     written = properties.write(asha.id, {"city": "Delhi", "age": "many"}, ROBO, whole=False)
     assert (written.changed, [one.key for one in written.refused]) == (("city",), ["age"])
+
+
+class Fragile(Text):
+    """A plugin's type that falls over what it did not expect."""
+
+    name = "fragile"
+
+    def parse(self, given):
+        """Fail at a word."""
+        return 1 / 0 if given == "zero" else super().parse(given)
+
+
+def test_a_type_that_fails_refuses_its_value_and_no_other(asha, caplog):
+    parley().manager.property_types["fragile"] = Fragile
+    define("share", "fragile")
+    define("city")
+    put(asha.id, ROBO, share="half")
+    written = properties.write(asha.id, {"share": "zero", "city": "Delhi"}, ROBO, whole=False)
+    assert written.changed == ("city",)
+    assert [one.sentence for one in written.refused] == [
+        "`share` was not taken: its type `fragile` failed. Tell an admin; the reason is in the log."
+    ]
+    assert value(asha.id, "share") == Value("half")
+    assert "ZeroDivisionError" in caplog.text
+    assert "zero'" not in caplog.text  # the value stays out of the log
+    with pytest.raises(properties.Refused, match="its type `fragile` failed"):
+        put(asha.id, person(), share="zero")
 
 
 @pytest.mark.parametrize("key", ["\ud800", "a\nb" * 50, "'; --", "\x00", "~1"])
