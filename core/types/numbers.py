@@ -192,6 +192,7 @@ class Boolean(PropertyType):
     storage = Storage.FLAG
     editor = Editor.SWITCH
     operators = (Operator.IS_TRUE, Operator.IS_FALSE)
+    indexed = False  # by two values an index leads to no few users, and each write pays for it
 
     _WORDS = {
         "true": True,
