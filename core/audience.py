@@ -4,21 +4,20 @@ Pages are walked by keyset, never by offset, and a filtered list has two plans: 
 and sorted; many are walked along the index of last activity.
 """
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from peewee import JOIN, SQL, Cast, Column, NodeList
+from peewee import SQL, Column, NodeList
 
 from core.catalogue import Definition
-from core.columns import decoded
 from core.cursor import Cursor
-from core.db import MomentField, database, is_sqlite, tuples
-from core.models import Identity, Operator, User, UserState
+from core.db import MomentField, database, is_sqlite
+from core.models import User, UserState
 from core.property_type import Storage
+from core.user_rows import NO_MORE, Columns, columns_for, fetch, select
 
 PAGE_SIZE = 50
 COUNTED = 10_000
@@ -36,38 +35,6 @@ SORTED_BY: Mapping[str, Any] = {
 MOMENTS = frozenset({"last_seen", "last_message", "created"})
 """Those of them that are moments: their value stands in a place; of others only the user's id does."""
 
-_COLUMNS = (
-    User.id,
-    User.key,
-    User.name,
-    User.email,
-    User.phone,
-    User.language,
-    User.country,
-    User.created,
-    User.last_seen,
-    User.last_message_at,
-    User.last_message_author,
-    User.last_message_name,
-    User.last_message_text,
-    User.handler,
-    Operator.name.alias("agent_name"),
-    Identity.deployment.alias("deployment_id"),
-    Identity.profile_name,
-    Identity.last_inbound,
-    Identity.window_closed_at,
-    Identity.opted_out_at,
-    Identity.blocked_at,
-    Identity.unreachable,
-)
-
-
-_NAMES = tuple(getattr(column, "_alias", None) or column.name for column in _COLUMNS)
-_MOMENTS = {
-    name: column.python_value
-    for name, column in zip(_NAMES, _COLUMNS, strict=True)
-    if isinstance(column, MomentField)
-}
 _generated: dict[tuple[Any, ...], tuple[str, Sequence[Any]]] = {}
 _counts: "WeakKeyDictionary[Any, tuple[int, float, Count]]" = WeakKeyDictionary()
 
@@ -157,27 +124,24 @@ def page(
 
     `condition` is an expression over User; None lists everyone. `newer` walks towards the beginning. Where
     there is nobody beyond `place` any more, or it is no place, this is the first page. Rows also have what
-    `properties` are kept in, as `value_in` reads it.
+    `properties` are kept in, as `user_rows.value_in` reads it.
     """
-    shown = _shown(properties)
+    shown = columns_for(properties)
     start = None if place is None else _locate(place, order)
     newer = newer and start is not None
     if condition is None:
-        found = _walked(None, order, start, newer, limit, total(), shown)
-    elif len(hits := _hits(condition, order)) > COUNTED:
-        found = _walked(_aside(condition), order, start, newer, limit, Count(COUNTED, "at least"), shown)
+        found = _walked(_Walk(None, order, shown), start, newer, limit, total())
     else:
-        found = _sliced(hits, order, start, newer, limit, shown)
+        hits = _Hits(condition, order, shown)
+        first = hits.beyond(start, newer, limit + 1)
+        if hits.number > COUNTED:
+            walk = _Walk(_aside(condition), order, shown)
+            found = _walked(walk, start, newer, limit, Count(COUNTED, "at least"))
+        else:
+            found = _walked(hits, start, newer, limit, Count(hits.number, "exact"), first)
     if start is None or found.rows:
         return found
     return page(condition, order=order, limit=limit, properties=properties)
-
-
-def value_in(row: Mapping[str, Any], one: Definition) -> Any:
-    """Return the value of a property in a row that was asked for it, in normal form; None where unset."""
-    if one.column:
-        return decoded(row[one.column], one.type.storage)
-    return one.kept((json.loads(row["properties"]) if row["properties"] else {}).get(str(one.id)))
 
 
 def counted(condition: Any, *, exactly: bool = False) -> Count:
@@ -222,59 +186,12 @@ def _remembered() -> Count:
 
 def row(user_id: int) -> dict[str, Any] | None:
     """Return one user as a row of the list."""
-    return next(iter(_fetch(_NAMES, *_select().where(User.id == user_id).sql())), None)
+    return next(iter(fetch(NO_MORE.names, *select().where(User.id == user_id).sql())), None)
 
 
 def _aside(condition: Any) -> Any:
     """Return a condition that drives no index: SQLite would leave the walk, and sort all that it finds."""
     return NodeList((SQL("+("), condition, SQL(")"))) if is_sqlite() else condition
-
-
-def _shown(properties: Sequence[Definition]) -> "_Columns":
-    """Return the columns that properties add to a row; JSON comes as text, which a memory can have as key."""
-    found: dict[str, Any] = {}
-    for one in properties:
-        name = one.column or "properties"
-        if name not in _NAMES:
-            column = Column(User._meta.table, name)
-            is_text = is_sqlite() or one.column is None or one.type.storage != Storage.JSON
-            found[name] = column if is_text else Cast(column, "TEXT")
-    return _Columns((*_NAMES, *found), tuple(column.alias(name) for name, column in found.items()))
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """The names of a row's columns, and what they have beyond _COLUMNS."""
-
-    names: tuple[str, ...] = _NAMES
-    more: tuple[Any, ...] = ()
-
-
-_NO_MORE = _Columns()
-
-
-def _select(shown: _Columns = _NO_MORE) -> Any:
-    return (
-        User.select(*_COLUMNS, *shown.more)
-        .join(Identity, JOIN.LEFT_OUTER, on=(User.last_identity == Identity.id))
-        .switch(User)
-        .join(Operator, JOIN.LEFT_OUTER, on=(User.agent == Operator.id))
-    )
-
-
-def _fetch(names: Sequence[str], sql: str, values: Sequence[Any]) -> list[dict[str, Any]]:
-    """Run what `_select` makes; done here, as the ORM takes longer over a page than the database does."""
-    rows = [dict(zip(names, row, strict=True)) for row in database.execute_sql(sql, values).fetchall()]
-    for row in rows:
-        for name, read in _MOMENTS.items():
-            if (value := row[name]) is not None:
-                row[name] = read(value)
-    return rows
-
-
-def _hits(condition: Any, order: Order) -> list[_Place]:
-    query = User.select(order.column, User.id).where(User.state == UserState.ACTIVE, condition)
-    return [_Place(value, user_id) for value, user_id in tuples(query.limit(COUNTED + 1))]
 
 
 def _locate(place: Cursor, order: Order) -> _Place | None:
@@ -289,56 +206,74 @@ def _cursor(place: _Place, order: Order) -> Cursor:
     return Cursor(place.value if order.name in MOMENTS else None, place.id)
 
 
-def _rank(place: _Place, order: Order) -> tuple[bool, Any, int]:
-    """Order places as the list does, for a descending list reversed: the unknown stand at the end of both."""
-    unknown = place.value is None
-    return (unknown is not order.descending, 0 if unknown else place.value, place.id)
+class _Hits:
+    """The pages of a filter with few hits: all of them are found, counted and sorted in one query.
 
+    What is found is `MATERIALIZED`, with a limit: otherwise the engine could walk the index of the order, and
+    look at everybody for a filter that picks nobody.
+    """
 
-def _sliced(
-    hits: list[_Place], order: Order, place: _Place | None, newer: bool, limit: int, shown: _Columns
-) -> Page:
-    ranked = sorted(
-        ((_rank(hit, order), hit) for hit in hits), key=lambda one: one[0], reverse=order.descending
-    )
-    start = 0
-    if place is not None:
-        mark = _rank(place, order)
-        before = sum(rank > mark if order.descending else rank < mark for rank, _ in ranked)
-        here = sum(rank == mark for rank, _ in ranked)
-        start = max(0, before - limit) if newer else before + here
-    chosen = [hit for _, hit in ranked[start : start + limit]]
-    query = _select(shown).where(User.id.in_([hit.id for hit in chosen]))
-    rows = {found["id"]: found for found in _fetch(shown.names, *query.sql())}
-    return Page(
-        [rows[hit.id] for hit in chosen if hit.id in rows],
-        _cursor(chosen[0], order) if chosen and start > 0 else None,
-        _cursor(chosen[-1], order) if chosen and start + limit < len(ranked) else None,
-        Count(len(hits), "exact"),
-    )
+    def __init__(self, condition: Any, order: Order, shown: Columns) -> None:
+        self.order, self.shown, self.number = order, shown, 0
+        query = User.select(order.column, User.id).where(User.state == UserState.ACTIVE, condition)
+        self._sql, self._values = query.limit(COUNTED + 1).sql()
+
+    def beyond(self, place: _Place | None, newer: bool, limit: int) -> list[dict[str, Any]]:
+        """Return the rows beyond `place`, none where there are more than COUNTED."""
+        down = self.order.descending is not newer
+        where, values = self._where(place, newer, "<" if down else ">")
+        way = "DESC" if down else "ASC"
+        sorting = f"(v IS NULL) {'DESC' if newer else 'ASC'}, v {way}, id {way}"
+        sql = (
+            f"WITH hits(v, id) AS MATERIALIZED ({self._sql}) "  # noqa: S608
+            "SELECT counted.number, page.id FROM (SELECT COUNT(*) AS number FROM hits) AS counted "
+            f"LEFT JOIN (SELECT v, id FROM hits WHERE {where} ORDER BY {sorting} LIMIT {limit}) AS page "
+            f"ON 1 = 1 ORDER BY {sorting}"
+        )
+        found = database.execute_sql(sql, [*self._values, *values]).fetchall()
+        self.number = found[0][0]
+        ids = [user_id for _, user_id in found if user_id is not None]
+        if not ids or self.number > COUNTED:
+            return []
+        rows = fetch(self.shown.names, *select(self.shown).where(User.id.in_(ids)).sql())
+        by_id = {row["id"]: row for row in rows}
+        return [by_id[one] for one in ids if one in by_id]
+
+    def _where(self, place: _Place | None, newer: bool, further: str) -> tuple[str, list[Any]]:
+        """Return what lies beyond a place; whoever has no value stands at the end of the list."""
+        mark = database.param
+        if place is None:
+            return "1 = 1", []
+        if place.value is None:
+            rest = " OR v IS NOT NULL" if newer else ""
+            return f"(v IS NULL AND id {further} {mark}){rest}", [place.id]
+        column = self.order.column
+        value = column.db_value(place.value) if isinstance(column, MomentField) else place.value
+        rest = "" if newer else " OR v IS NULL"
+        return f"v {further} {mark} OR (v = {mark} AND id {further} {mark}){rest}", [value, value, place.id]
 
 
 def _walked(
-    condition: Any,
-    order: Order,
+    pages: "_Hits | _Walk",
     place: _Place | None,
     newer: bool,
     limit: int,
     count: Count,
-    shown: _Columns,
+    rows: list[dict[str, Any]] | None = None,
 ) -> Page:
-    """Fetch one row more than a page holds: whether it is there says whether the list goes on."""
-    rows = _beyond(condition, order, place, newer, limit + 1, shown)
+    """Fetch one row more than a page holds, unless it is there: it says whether the list goes on."""
+    if rows is None:
+        rows = pages.beyond(place, newer, limit + 1)
     more = len(rows) > limit
     rows = rows[:limit][::-1] if newer else rows[:limit]
     if newer and not more:
         # The first page is always full, so that going back ends where one began.
         return (
-            _walked(condition, order, None, False, limit, count, shown)
+            _walked(pages, None, False, limit, count)
             if len(rows) < limit
-            else _ends(rows, order, False, True, count)
+            else _ends(rows, pages.order, False, True, count)
         )
-    return _ends(rows, order, more if newer else place is not None, True if newer else more, count)
+    return _ends(rows, pages.order, more if newer else place is not None, True if newer else more, count)
 
 
 def _ends(rows: Sequence[dict[str, Any]], order: Order, newer: bool, older: bool, count: Count) -> Page:
@@ -349,45 +284,52 @@ def _ends(rows: Sequence[dict[str, Any]], order: Order, newer: bool, older: bool
     return Page(rows, first if newer else None, last if older else None, count)
 
 
-def _beyond(
-    condition: Any, order: Order, place: _Place | None, newer: bool, limit: int, shown: _Columns
-) -> list[dict[str, Any]]:
-    """Walk the index from `place`: first those of whom the column is known, then the others.
+@dataclass(frozen=True)
+class _Walk:
+    """The pages of everybody, or of a filter that many meet: along the index of the order."""
 
-    Newer is the way back.
-    """
-    down = order.descending is not newer
-    column = order.column
-    known, unknown = column.is_null(False), column.is_null()
-    by_value = (column.desc(), User.id.desc()) if down else (column, User.id)
-    by_id = by_value[1:]
-    if place is None:
-        parts = [([known], by_value), ([unknown], by_id)]
-    else:
-        further = User.id < place.id if down else User.id > place.id
-        if place.value is not None:
-            parts = [([known, _past(column, place, down)], by_value)]
-            parts += [] if newer else [([unknown], by_id)]
+    condition: Any
+    order: Order
+    shown: Columns
+
+    def beyond(self, place: _Place | None, newer: bool, limit: int) -> list[dict[str, Any]]:
+        """Walk the index from `place`: first those of whom the column is known, then the others.
+
+        Newer is the way back.
+        """
+        order, condition, shown = self.order, self.condition, self.shown
+        down = order.descending is not newer
+        column = order.column
+        known, unknown = column.is_null(False), column.is_null()
+        by_value = (column.desc(), User.id.desc()) if down else (column, User.id)
+        by_id = by_value[1:]
+        if place is None:
+            parts = [([known], by_value), ([unknown], by_id)]
         else:
-            parts = [([unknown, further], by_id)]
-            parts += [([known], by_value)] if newer else []
-    rows: list[dict[str, Any]] = []
-    for number, (conditions, sorting) in enumerate(parts):
-        rest = limit - len(rows)
-        if rest <= 0:
-            break
-        # The beginning of the whole list is what open pages ask for again and again, in the same words.
-        plain = condition is None and place is None and not shown.more
-        key = (is_sqlite(), order, number, rest) if plain else None
-        statement = _generated.get(key) if key else None
-        if statement is None:
-            conditions = conditions if condition is None else [*conditions, condition]
-            query = _select(shown).where(User.state == UserState.ACTIVE, *conditions)
-            statement = query.order_by(*sorting).limit(rest).sql()
-            if key:
-                _generated[key] = statement
-        rows += _fetch(shown.names, *statement)
-    return rows
+            further = User.id < place.id if down else User.id > place.id
+            if place.value is not None:
+                parts = [([known, _past(column, place, down)], by_value)]
+                parts += [] if newer else [([unknown], by_id)]
+            else:
+                parts = [([unknown, further], by_id)]
+                parts += [([known], by_value)] if newer else []
+        rows: list[dict[str, Any]] = []
+        for number, (conditions, sorting) in enumerate(parts):
+            rest = limit - len(rows)
+            if rest <= 0:
+                break
+            # The beginning of the whole list is what open pages ask for again and again, in the same words.
+            plain = condition is None and place is None and not shown.more
+            key = (is_sqlite(), order, number, rest) if plain else None
+            statement = _generated.get(key) if key else None
+            if statement is None:
+                conditions = conditions if condition is None else [*conditions, condition]
+                query = select(shown).where(User.state == UserState.ACTIVE, *conditions)
+                statement = query.order_by(*sorting).limit(rest).sql()
+                if key:
+                    _generated[key] = statement
+            rows += fetch(shown.names, *statement)
+        return rows
 
 
 def _past(column: Any, place: _Place, down: bool) -> Any:

@@ -12,7 +12,7 @@ import pickle
 import statistics
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import httpx
@@ -37,8 +37,12 @@ from bench_world import (
     webhook_body,
     world,
 )
+from core import audience as audiences
+from core import filters
 from core.app import create_app
-from core.db import database
+from core.conditions import Condition
+from core.db import database, run
+from core.filters import Filter, Joining
 
 WEBHOOKS = int(os.environ.get("BENCH_WEBHOOKS", "800"))
 FEW, MANY, FILTERABLE = 20, 500, 300
@@ -175,11 +179,95 @@ def properties(filled: World) -> list[Measured]:
     ]
 
 
+def filtered(filled: World) -> list[Measured]:
+    """Measure filters: the first page against stock Flask-Admin's, and the count against hand-written SQL."""
+    spread = copied(filled)
+    with application(spread):
+        columns = bench_data.spread()
+        rows = [row for name in FILTERS for row in counted(name, spread, columns)]
+        views = {name: filters.keep(given) for name, (given, _) in FILTERS.items()}
+    plan, city = columns["plan"], columns["city"]
+    both = "/admin/user/?flt0_0=pro&flt1_1=Delhi"
+    with (
+        served("wsgi:app", spread) as ours,
+        served("bench_peers:stock_panel()", spread, {"BENCH_COLUMNS": f"{plan},{city}"}) as stock,
+        sign_in(ours) as mine,
+        httpx.Client(base_url=stock) as theirs,
+    ):
+        theirs.post("/login", data={"email": "bench@example.com"})
+        peers = {
+            "pro in Delhi": both,
+            "enterprise": "/admin/user/?flt0_0=enterprise",
+            "nobody": "/admin/user/?flt1_1=Nowhere",
+        }
+        for name, address in peers.items():
+            times = in_turns(
+                lambda view=views[name]: page(mine, f"/audience/?view={view}", "au-filter"),
+                lambda address=address: page(theirs, address, "</html>"),
+            )
+            row = compared(f"page of {name}", spread, times, "stock Flask-Admin", "under 0.5", below=0.5)
+            rows.append(row)
+        times = in_turns(
+            lambda: page(mine, f"/audience/?view={views['not enterprise']}", "bench0000001"),
+            lambda: page(mine, "/audience/", "bench0000001"),
+        )
+        rows.append(compared("page of not enterprise", spread, times, "everybody", "under 3", below=3))
+    return rows
+
+
+FILTERS: dict[str, tuple[Filter, str]] = {
+    "enterprise": (
+        Filter((Condition("plan", "is", ("enterprise",)),)),
+        '"{plan}" = \'enterprise\' AND "{plan}" IS NOT NULL',
+    ),
+    "pro in Delhi": (
+        Filter((Condition("plan", "is", ("pro",)), Condition("city", "is", ("Delhi",)))),
+        "\"{plan}\" = 'pro' AND \"{city}\" = 'Delhi'",
+    ),
+    "pro, and in Delhi or ltv": (
+        Filter(
+            (
+                Condition("plan", "is", ("pro",)),
+                Condition("city", "is", ("Delhi",)),
+                Condition("ltv", ">", (4000,)),
+            ),
+            Joining.CUSTOM,
+            "1 AND (2 OR 3)",
+        ),
+        '"{plan}" = \'pro\' AND ("{city}" = \'Delhi\' OR "{ltv}" > 4000)',
+    ),
+    "not enterprise": (
+        Filter((Condition("plan", "is not", ("enterprise",)),)),
+        "(\"{plan}\" = 'enterprise') IS NOT TRUE",
+    ),
+    "nobody": (
+        Filter((Condition("city", "is", ("Nowhere",)), Condition("ltv", "exists"))),
+        '"{city}" = \'Nowhere\' AND "{ltv}" IS NOT NULL',
+    ),
+}
+"""Filters, and the same as somebody writes it by hand."""
+
+
+def counted(name: str, filled: World, columns: dict[str, str]) -> list[Measured]:
+    """Measure a count, with the time that it takes to make its SQL, against hand-written SQL."""
+    given, sql = FILTERS[name]
+    by_hand = f"SELECT COUNT(*) FROM \"user\" WHERE state = 'active' AND {sql.format(**columns)}"
+    asked = filters.ask(given, lambda one: True)
+    [(number,)] = run(by_hand)
+    found = audiences.counted(asked.where(), exactly=True).number
+    if found != number:
+        raise RuntimeError(f"{name}: {found} are counted, where there are {number}.")
+    times = in_turns(lambda: audiences.counted(asked.where(), exactly=True), lambda: run(by_hand))
+    row = compared(f"count {name}", filled, times, "hand-written SQL", "under 2, or 1 ms", below=2)
+    return [replace(row, holds=row.holds or row.ours < 1)]
+
+
 BENCHMARKS: dict[str, Callable[[World], list[Measured]]] = {
     "audience": audience,
     "profile": profile,
     "webhooks": webhooks,
     "properties": properties,
+    "filters": filtered,
 }
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from peewee import Model
 
-from core.catalogue import Writer
+from core.catalogue import Writer, catalogue
+from core.columns import index
 from core.db import database, is_sqlite
 from core.definitions import Draft, apply
 from core.masks import masked_name
@@ -117,6 +118,35 @@ def define(definitions: int, filterable: int, user_key: str) -> None:
     by = Writer(Origin.IMPORT, "Bench", groups=frozenset({"admin"}))
     user_id = User.get(User.key == user_key).id
     write(user_id, {draft.key: values[draft.type] for draft in drafts}, by, quiet=True)
+
+
+def spread() -> dict[str, str]:
+    """Give everybody a plan, a city and, one in two, a value; returns the column of each property.
+
+    Of the plans, 1 in 200 is `enterprise` and 1 in 5 `pro`; of the cities, 1 in 20 is `Delhi`.
+    """
+    choices = {"choices": ["free", "pro", "enterprise"]}
+    apply(
+        creates=[
+            Draft(key="plan", label="Plan", type="choice", options=choices),
+            Draft(key="city", label="City", type="text"),
+            Draft(key="ltv", label="Lifetime value", type="integer"),
+        ]
+    )
+    known = catalogue(fresh=True).by_key
+    columns = {key: str(known[key].column) for key in ("plan", "city", "ltv")}
+    sets = {
+        "plan": "CASE WHEN MOD(id, 200) = 0 THEN 'enterprise' WHEN MOD(id, 5) = 0 THEN 'pro' ELSE 'free' END",
+        "city": "CASE MOD(id / 7, 20) WHEN 0 THEN 'Delhi' WHEN 1 THEN 'Lagos' ELSE 'Berlin' END",
+        "ltv": "CASE WHEN MOD(id / 3, 2) = 0 THEN CAST(MOD(id * 7919, 5000) AS BIGINT) END",
+    }
+    database.execute_sql(
+        'UPDATE "user" SET ' + ", ".join(f'"{columns[key]}" = {sql}' for key, sql in sets.items())
+    )
+    for column in columns.values():
+        index(column)
+    database.execute_sql("ANALYZE")
+    return columns
 
 
 def phone(user_id: int) -> str:

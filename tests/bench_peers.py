@@ -15,8 +15,10 @@ from typing import Any
 from flask import Flask, Response, abort, redirect, request
 from flask_admin import Admin
 from flask_admin.contrib.peewee import ModelView
+from flask_admin.contrib.peewee.filters import FilterEqual
 from flask_admin.form import BaseForm
 from flask_login import LoginManager, UserMixin, current_user, login_user
+from peewee import TextField
 
 from core.db import connect, database
 from core.models import Operator, Property, User
@@ -54,7 +56,10 @@ class _Properties(_Users):
 
 
 def stock_panel() -> Flask:
-    """Return stock Flask-Admin over our tables of users and properties, with a login."""
+    """Return stock Flask-Admin over our tables of users and properties, with a login.
+
+    It can filter by the columns of users that BENCH_COLUMNS names.
+    """
     app = Flask("stock")
     app.config["SECRET_KEY"] = os.environ["PARLEY_SECRET_KEY"]
     connect(os.environ["PARLEY_DATABASE_URL"])
@@ -74,6 +79,12 @@ def stock_panel() -> Flask:
         login_user(_SignedIn(Operator.get(Operator.email == request.form["email"])))
         return redirect("/admin/user/")
 
+    if columns := os.environ.get("BENCH_COLUMNS"):
+        filters = []
+        for name in columns.split(","):
+            User._meta.add_field(name, TextField(null=True))
+            filters.append(FilterEqual(User._meta.fields[name], name))
+        _Users.column_filters = filters
     admin = Admin(app, name="Stock")
     admin.add_view(_Users(User, name="Users", endpoint="user"))
     admin.add_view(_Properties(Property, name="Properties", endpoint="property"))

@@ -21,6 +21,7 @@ from core.definitions import Draft
 from core.expression import BadExpression, Joined, Not, Number
 from core.filters import Asked, Filter, Joining
 from core.models import Deployment, Identity, Session, User
+from core.user_rows import value_in
 from core.values import SKIPPED, UNSET, Value
 
 PLUGINS = ("fake_channel",)
@@ -443,7 +444,7 @@ def test_pages_by_a_property_under_a_filter_are_walked_whole_both_ways(
     assert seen == known_ones + unknown
     assert [row["id"] for row in back[-1].rows] == seen[:4]
     for row in (row for one in forth for row in one.rows):
-        assert audience.value_in(row, known[key]) == values_of[row["id"]]
+        assert value_in(row, known[key]) == values_of[row["id"]]
         hash(tuple(row.values()))
 
 

@@ -15,10 +15,10 @@ from admin.views import columns as columns_
 from admin.views import shown
 from admin.views.columns import Column
 from core import clock
-from core.audience import value_in
 from core.catalogue import Definition, catalogue
 from core.channel import Channel
 from core.models import Deployment
+from core.user_rows import value_in
 
 Columns = Sequence[Column]
 
