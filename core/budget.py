@@ -11,6 +11,10 @@ from core.db import database, is_sqlite
 _STEPS_BETWEEN_LOOKS = 20_000
 """Of SQLite's virtual machine: about a millisecond."""
 
+_LIMITED = "SELECT set_config('statement_timeout', %s, true), set_config('plan_cache_mode', %s, true)"
+_CUSTOM = "force_custom_plan"
+"""A statement that ran ten times gets a plan for any values, which walks the table for a rare one."""
+
 
 class TooSlow(Exception):
     """A query was ended because it took longer than `seconds`."""
@@ -24,7 +28,8 @@ class TooSlow(Exception):
 def within(seconds: float) -> Iterator[None]:
     """Run queries that may take `seconds` altogether; raises TooSlow for the one that would take longer.
 
-    Only for reading: on PostgreSQL the block is a transaction, which ends with what was too slow.
+    Each is planned for its own values. Only for reading: on PostgreSQL the block is a transaction, which ends
+    with what was too slow.
     """
     deadline = time.monotonic() + seconds
     try:
@@ -38,10 +43,10 @@ def within(seconds: float) -> Iterator[None]:
         else:
             with database.atomic():
                 # `SET` takes no bound value; this does. It ends with the transaction.
-                limit = str(max(1, round(seconds * 1000)))
-                database.execute_sql("SELECT set_config('statement_timeout', %s, true)", (limit,))
+                database.execute_sql(_LIMITED, (str(max(1, round(seconds * 1000))), _CUSTOM))
                 yield
-                database.execute_sql("SELECT set_config('statement_timeout', '0', true)")
+                if database.transaction_depth() > 1:
+                    database.execute_sql(_LIMITED, ("0", "auto"))
     except OperationalError as error:
         if time.monotonic() < deadline:
             raise

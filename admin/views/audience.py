@@ -98,7 +98,7 @@ class AudienceView(FilterPages, ProfilePages, WritingPages, ReadOnlyView):
             place, newer = _place()
             found_by = search.matching(asking.asking().search, personal=access.sight().clear)
             condition = asked.where(shown.now().zone, beside=found_by)
-            with within(LIST_SECONDS) if asked.node is not None else nullcontext():
+            with within(LIST_SECONDS) if condition is not None else nullcontext():
                 found = audience.page(
                     condition,
                     place=place,
