@@ -64,6 +64,26 @@ def name_of(column: PropertyColumn) -> str:
     return f"p_{column.id}"
 
 
+def _is(name: str) -> Any:
+    return PropertyColumn.id == int(name.removeprefix("p_"))
+
+
+def belongs(name: str, property_id: int) -> bool:
+    """Say whether a column is this property's."""
+    return PropertyColumn.select().where(_is(name), PropertyColumn.property == property_id).exists()
+
+
+def claim(name: str, property_id: int) -> bool:
+    """Give a column that was obtained to a property; returns False when another was quicker."""
+    free = PropertyColumn.property.is_null()
+    return bool(PropertyColumn.update(property=property_id, freed=None).where(_is(name), free).execute())
+
+
+def free(name: str) -> None:
+    """Let another property have an emptied column, after a rest."""
+    PropertyColumn.update(property=None, freed=clock.now()).where(_is(name)).execute()
+
+
 def obtain(storage: Storage, taken: Collection[str] = ()) -> str:
     """Return the name of an empty column of this type that no property has, adding one where none is left.
 

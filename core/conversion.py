@@ -22,20 +22,19 @@ from core.context import parley
 from core.db import database, is_sqlite, run
 from core.definitions import MOVE, BadDefinition, Draft, draft_of, known
 from core.drafts import described, problems_of_type, wants_column
-from core.models import Job, Property, PropertyColumn, Scope, Session, User, enqueue
+from core.models import Job, Property, Scope, Session, User, enqueue
 from core.property_type import Invalid
 from core.stored import (
     STEP,
     each,
     give_back,
-    id_of,
-    pattern_of,
     rewrite_session,
     rewrite_user,
     sessions_with,
     users_with_json,
     write_json,
 )
+from core.values import pattern_of
 
 CONVERT = "properties.convert"
 SETTLE = "properties.settle"
@@ -66,7 +65,7 @@ def convert(key: str, type_: str, options: Mapping[str, Any] | None = None) -> N
         found = known(key, now)
         _refuse(found, draft, now)
         row = described(draft)
-        if column and not _claimed(column, found.id):
+        if column and not columns.claim(column, found.id):
             raise BadDefinition({"type": "Somebody defined a property at the same moment. Try again."})
         state = {
             "state": "running",
@@ -113,7 +112,7 @@ def work(job: Job) -> None:
     found = catalogue(fresh=True).by_id.get(property_id)
     if found is None or found.conversion is None or found.conversion["column"] != column:
         if column and (found is None or found.column != column):
-            give_back(column)  # it was purged meanwhile
+            give_back(column, property_id)  # it was purged meanwhile
         return
     if found.conversion["state"] != "running":
         return
@@ -142,14 +141,15 @@ def settle(job: Job) -> None:
     found = catalogue(fresh=True).by_id.get(property_id)
     if found is not None and found.conversion is not None and found.conversion["state"] == "settling":
         if found.scope == Scope.SESSION:
-            each(lambda last: sessions_with(found, last), lambda one: rewrite_session(one, found), alone=True)
+            key = found.key
+            each(lambda last: sessions_with(key, last), lambda one: rewrite_session(one, found), alone=True)
         else:
-            each(lambda last: users_with_json(found, last), lambda one: rewrite_user(one, found))
+            each(lambda last: users_with_json(found.id, last), lambda one: rewrite_user(one, found))
         with database.atomic():
             catalogues.hold_for_change()
             _note(property_id, None)
     if column:
-        give_back(column)
+        give_back(column, property_id)
 
 
 KINDS: Mapping[str, Callable[[Job], None]] = {CONVERT: work, SETTLE: settle}
@@ -250,7 +250,7 @@ class _Copying:
                 sql = f'UPDATE "user" SET "{self._column}" = {placeholder(self.kind.storage)} WHERE id = ?'  # noqa: S608
                 run(sql, encoded(after, self.kind.storage), one)
             elif self._copies:
-                write_json(one, self.definition, after)
+                write_json(one, self.definition.id, after)
 
     def _values(self, ids: Sequence[int]) -> Iterable[tuple[int, Any]]:
         for some in range(0, len(ids), STEP):
@@ -271,9 +271,9 @@ class _Copying:
 
     def _with_value(self, after: int) -> list[int]:
         if self._of_session:
-            return sessions_with(self.definition, after)
+            return sessions_with(self.definition.key, after)
         if self.definition.column is None:
-            return users_with_json(self.definition, after)
+            return users_with_json(self.definition.id, after)
         has = f'"{self.definition.column}" IS NOT NULL'
         sql = f'SELECT id FROM "user" WHERE id > ? AND {has} ORDER BY id LIMIT ?'  # noqa: S608
         return [one for (one,) in run(sql, after, STEP)]
@@ -355,14 +355,6 @@ def _obtain(draft: Draft) -> str:
         ) from None
 
 
-def _claimed(column: str, property_id: int) -> bool:
-    return bool(
-        PropertyColumn.update(property=property_id, freed=None)
-        .where(PropertyColumn.id == id_of(column), PropertyColumn.property.is_null())
-        .execute()
-    )
-
-
 def _marks() -> dict[str, int]:
     """Return the newest change and the newest user: all that is older is there, while writers are held."""
     [(change,)] = run("SELECT MAX(id) FROM property_change")
@@ -381,6 +373,6 @@ def _fail(found: Definition, error: str) -> None:
         _note(found.id, {**(found.conversion or {}), "state": "failed", "error": error})
     column = (found.conversion or {})["column"]
     if column:
-        give_back(column)
+        give_back(column, found.id)
     elif found.column:  # copies in JSON, which the column has hidden
-        each(lambda last: users_with_json(found, last), lambda one: write_json(one, found, None))
+        each(lambda last: users_with_json(found.id, last), lambda one: write_json(one, found.id, None))

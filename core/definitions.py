@@ -21,7 +21,7 @@ from core.drafts import MOST_PROPERTIES as MOST_PROPERTIES
 from core.drafts import BadDefinition as BadDefinition
 from core.drafts import Draft as Draft
 from core.drafts import draft_of as draft_of
-from core.models import Property, PropertyColumn, PropertyProposal, Scope, Source, enqueue
+from core.models import Property, PropertyProposal, Scope, Source, enqueue
 from core.property_type import PropertyType
 from core.text import clean, snippet
 
@@ -325,11 +325,7 @@ def _index(kind: PropertyType | type[PropertyType], column: str, *, drop: bool =
 
 
 def _claim(column: str, property_id: int) -> None:
-    """Take a column that was obtained; raises _Lost when somebody was quicker."""
-    claimed = PropertyColumn.update(property=property_id, freed=None).where(
-        PropertyColumn.id == int(column.removeprefix("p_")), PropertyColumn.property.is_null()
-    )
-    if not claimed.execute():
+    if not columns.claim(column, property_id):
         raise _Lost
 
 

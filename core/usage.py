@@ -4,6 +4,7 @@ from core.catalogue import Definition
 from core.db import is_sqlite, run
 from core.models import Scope
 from core.property_type import Storage
+from core.values import pattern_of
 
 
 def users_of(definition: Definition, choice: str) -> int:
@@ -30,7 +31,6 @@ def _in_column(definition: Definition, choice: str) -> int:
 def _in_json(table: str, choice: str, *path: str) -> int:
     """Count the rows whose JSON has the choice at `path`, which is a number or a key: nothing to quote."""
     # Few rows have the property at all; the text finds them without reading JSON.
-    spoken = f'%"{path[0]}":%'
     if is_sqlite():
         where = "$" + "".join(f'."{part}"' for part in path)
         has = f"EXISTS (SELECT 1 FROM json_each(properties, '{where}') WHERE value = ?)"  # noqa: S608
@@ -38,7 +38,7 @@ def _in_json(table: str, choice: str, *path: str) -> int:
         where = "".join(f" -> '{part}'" for part in path)
         has = f"CAST(properties AS JSONB){where} @> to_jsonb(CAST(? AS TEXT))"
     sql = f'SELECT COUNT(*) FROM "{table}" WHERE properties LIKE ? AND {has}'  # noqa: S608
-    return _count(sql, spoken, choice)
+    return _count(sql, pattern_of(path[0]), choice)
 
 
 def _count(sql: str, *values: str) -> int:

@@ -142,6 +142,19 @@ def read(user_id: int, definitions: Sequence[Definition]) -> dict[str, Value]:
     return read
 
 
+def packed(others: Mapping[str, Any]) -> str | None:
+    """Return the values that stand in JSON as its text, in which `pattern_of` finds them."""
+    return json.dumps(others, ensure_ascii=False, separators=(",", ":")) if others else None
+
+
+def pattern_of(name: int | str) -> str:
+    """Return what the JSON with a property is like: a user's has its id, a session's its key.
+
+    A value that looks the same is found as well, so look again.
+    """
+    return f'%"{name}":%'
+
+
 def store(user_id: int, news: Mapping[Definition, Value]) -> None:
     """Write values where they are kept; one that has moved into a column leaves the JSON."""
     [(kept,)] = run('SELECT properties FROM "user" WHERE id = ?', user_id)
@@ -161,7 +174,7 @@ def store(user_id: int, news: Mapping[Definition, Value]) -> None:
         PropertySkipped.remove(PropertySkipped.user == user_id, PropertySkipped.property == one.id)
         if value.is_skipped:
             PropertySkipped.insert(user=user_id, property=one.id).execute()
-    text = json.dumps(others, ensure_ascii=False, separators=(",", ":")) if others else None
+    text = packed(others)
     if text != kept:
         sets.append("properties = ?")
         bound.append(text)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from core import catalogue as catalogues
-from core import columns, definitions, properties
+from core import columns, definitions, properties, stored
 from core.catalogue import MissingType, catalogue, tells_consent
 from core.context import parley
 from core.db import database, run
@@ -284,7 +284,7 @@ def test_a_freed_column_rests_and_is_taken_over(app, worker, clock):
     assert define("whole", "integer").column != column
 
 
-@pytest.mark.parametrize("after", ["_empty", "_delete_history", "columns.unindex"])
+@pytest.mark.parametrize("after", ["stored._empty", "property_jobs._delete_history", "columns.unindex"])
 def test_purging_goes_on_after_a_crash(app, worker, monkeypatch, clock, after):
     asha = someone()
     made = define("plan")
@@ -293,13 +293,26 @@ def test_purging_goes_on_after_a_crash(app, worker, monkeypatch, clock, after):
     definitions.archive("plan")
     definitions.purge("plan")
     with monkeypatch.context() as broken:
-        broken.setattr(f"core.property_jobs.{after}", lambda *_: 1 / 0)
+        broken.setattr(f"core.{after}", lambda *_: 1 / 0)
         worker.run_until_idle()
     assert Job.select().count() == 1
     clock.advance(seconds=600)
     worker.run_until_idle()
     assert not Property.select().where(Property.id == made.id).exists()
     assert run(f'SELECT COUNT("{made.column}") FROM "user"') == [(0,)]
+
+
+def test_a_column_is_given_back_once_though_its_job_runs_again(app, worker, clock):
+    asha = someone()
+    made = define("plan")
+    definitions.archive("plan")
+    definitions.purge("plan")
+    worker.run_until_idle()
+    clock.advance(seconds=60)
+    assert define("city").column == made.column
+    put(asha.id, person(), city="Delhi")
+    stored.give_back(made.column, made.id)
+    assert value(asha.id, "city") == Value("Delhi")
 
 
 # ── Into a column of its own

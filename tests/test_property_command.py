@@ -68,7 +68,7 @@ def test_numbers_of_options_are_read_by_the_type(app: Flask) -> None:
         (("add", "Plan"), "key: A key is made of"),
         (("add", "country"), "`country` is the key of Parley’s own property “Country” already"),
         (("add", "x", "--type", "mood"), "There is no type “mood”"),
-        (("add", "x", "--type", "integer", "--option", "max=tall"), "options.max"),
+        (("add", "x", "--type", "integer", "--option", "max=tall"), "`max` takes a whole number."),
         (("add", "x", "--type", "integer", "--option", "max"), "not of the form NAME=VALUE"),
         (("add", "x", "--editable-by", "boss"), "“boss” cannot edit"),
         (("edit", "nowhere", "--label", "x"), "There is no property `nowhere`."),
