@@ -606,3 +606,70 @@ def test_only_an_admin_purges(builder: Desk) -> None:
 def test_a_key_that_is_not_there_is_no_page(desk: Desk) -> None:
     assert desk.get("/properties/nothing").status_code == 404
     assert desk.get("/properties/new").location == "/properties/new-property"
+
+
+# ── Another type ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_property_gets_another_type(desk: Desk, asha: User, worker: Worker) -> None:  # P4
+    definitions.create(Draft(key="size", label="Size", editable_by=("admin", "bot")))
+    properties.write(asha.id, {"size": "42"}, BOT)
+    assert "/properties/size/convert" in desk.get("/properties/size").text
+    asked = desk.get("/properties/size/convert").text
+    assert 'value="integer"' in asked
+    assert 'name="type" value="text"' not in asked
+    answer = desk.post("/properties/size/convert", type="integer", **{"options.max": "60"})
+    assert answer.status_code == 303
+    assert "Being converted to “Whole number”." in desk.get("/properties/").text
+    assert "It can be edited when that is done." in words(desk.get("/properties/size"))
+    worker.run_until_idle()
+    found = known("size")
+    assert (found.type.name, found.type.summary()) == ("integer", "≤ 60")
+    assert values.values(asha.id)["size"].value == 42
+
+
+def test_a_conversion_that_failed_says_whose_value_does_not_fit(
+    desk: Desk, asha: User, worker: Worker
+) -> None:
+    definitions.create(Draft(key="size", label="Size", editable_by=("admin", "bot")))
+    properties.write(asha.id, {"size": "large"}, BOT)
+    desk.post("/properties/size/convert", type="integer")
+    worker.run_until_idle()
+    assert "1 user has a value that “Whole number” does not take: asha." in words(
+        desk.get("/properties/size")
+    )
+    assert "does not take: asha." in desk.get("/properties/").text
+    desk.post("/properties/size/forget")
+    assert known("size").conversion is None
+    assert "does not take" not in desk.get("/properties/").text
+
+
+def test_choices_are_brought_along_to_another_type(desk: Desk) -> None:
+    desk.post("/properties/new-property", **PLAN)
+    asked = desk.post("/properties/plan/convert", type="choices", look="1").text
+    assert 'value="free"' in asked
+    assert 'value="pro"' in asked
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        ({}, "Choose the type that it is to have."),
+        ({"type": "text"}, "has this type"),
+        ({"type": "mood"}, "There is no type"),
+        ({"type": "money"}, "This is needed."),
+    ],
+)
+def test_a_conversion_that_cannot_begin_is_explained(desk: Desk, typed: dict[str, str], says: str) -> None:
+    definitions.create(Draft(key="size", label="Size", editable_by=("admin", "bot")))
+    answer = desk.post("/properties/size/convert", **typed)
+    assert answer.status_code == 422
+    assert says in words(answer)
+    assert known("size").conversion is None
+
+
+def test_what_parley_brings_keeps_its_type(desk: Desk) -> None:  # P3
+    assert "/properties/name/convert" not in desk.get("/properties/name").text
+    answer = desk.post("/properties/name/convert", type="integer")
+    assert answer.status_code == 422
+    assert "keeps its type" in words(answer)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Dialog, Locator, Page, expect
 
 from core import definitions, properties, proposals
 from core.catalogue import Writer, catalogue
@@ -237,3 +237,51 @@ def test_it_all_works_without_scripts(office: Office, admin: Operator, abc: None
     page.get_by_label("Value 1", exact=True).press("Enter")
     expect(page.get_by_text("“Plan” is defined, and in use.")).to_be_visible()
     assert [one.value for one in catalogue(fresh=True).by_key["plan"].type.choices()] == ["free"]
+
+
+@ONLY_SQLITE
+def test_what_was_typed_is_not_lost_by_escape(office: Office, admin: Operator, abc: None) -> None:
+    page = office.page(admin, LIST)
+    asked: list[str] = []
+    answers = iter([False, True])
+
+    def answer(dialog: Dialog) -> None:
+        asked.append(dialog.message)
+        if next(answers):
+            dialog.accept()
+        else:
+            dialog.dismiss()
+
+    page.on("dialog", answer)
+    row(page, "a").get_by_role("link", name="A", exact=True).click()
+    page.get_by_label("Label", exact=True).press("Escape")
+    expect(drawer(page)).to_have_count(0)
+    assert asked == []  # nothing was typed
+    row(page, "a").get_by_role("link", name="A", exact=True).click()
+    page.get_by_label("Label", exact=True).fill("Alpha")
+    page.keyboard.press("Escape")
+    expect(page.get_by_label("Label", exact=True)).to_have_value("Alpha")
+    drawer(page).get_by_role("button", name="Close", exact=True).click()
+    expect(drawer(page)).to_have_count(0)
+    assert asked == ["Close without saving? What you typed is not kept."] * 2
+
+
+@ONLY_SQLITE
+def test_a_property_gets_another_type_in_the_drawer(office: Office, admin: Operator, abc: None) -> None:
+    page = office.page(admin, LIST)
+    row(page, "d").get_by_role("link", name="D", exact=True).click()
+    drawer(page).get_by_role("link", name="Give it another type").click()
+    expect(drawer(page).get_by_role("heading", name="Convert D")).to_be_visible()
+    page.get_by_role("radio", name="Choice", exact=True).check()
+    fill_choice(page, 1, "oak", "Oak")
+    assert flaws(page) == []
+    drawer(page).get_by_role("button", name="Convert property").last.click()
+    expect(page.get_by_text("“D” is being converted to “Choice”.")).to_be_visible()
+    expect(row(page, "d")).to_be_visible()
+    for _ in range(50):
+        if catalogue(fresh=True).by_key["d"].type.name == "choice":
+            break
+        page.wait_for_timeout(100)
+    page.reload()
+    expect(row(page, "d")).to_contain_text("Choice · 1")
+    assert office.errors == []

@@ -179,7 +179,7 @@ export function liveForm(drawer, saved) {
       }
       show(part);
       const wrong = drawer.querySelector('[aria-invalid="true"]') ?? drawer.querySelector("[name=retire]");
-      (wrong ?? drawer.querySelector("#label"))?.focus();
+      (wrong ?? drawer.querySelector("#label, [name=type]"))?.focus();
     } catch (error) {
       explain(form(), error);
     } finally {
@@ -187,8 +187,30 @@ export function liveForm(drawer, saved) {
     }
   });
 
-  adopt();
-  return { adopt };
+  /* ── Leaving ─────────────────────────────────────────────────────────── */
+
+  const typed = () => (form() ? new URLSearchParams(new FormData(form())).toString() : "");
+  let opened = "";
+
+  /** A form that was just opened: nothing is typed yet. */
+  function begin() {
+    adopt();
+    opened = typed();
+  }
+
+  const mayLeave = () => typed() === opened || window.confirm("Close without saving? What you typed is not kept.");
+
+  drawer.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && drawer.matches("dialog") && !mayLeave()) event.preventDefault();
+  });
+  drawer.addEventListener("click", (event) => {
+    if (!drawer.matches("dialog") || !event.target.closest(".au-def__h [data-close]") || mayLeave()) return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
+
+  begin();
+  return { begin };
 }
 
 /* ── Purging: a question with a typed check ─────────────────────────────── */

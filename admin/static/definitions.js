@@ -224,7 +224,7 @@ async function openDrawer(url) {
   try {
     const { part } = await fetchFragment(url);
     drawer.replaceChildren(document.importNode(part, true));
-    live.adopt();
+    live.begin();
     openDialog(drawer);
     drawer.querySelector("[autofocus]")?.focus();
   } catch (error) {

@@ -11,7 +11,7 @@ from admin.option_fields import ROW, OptionField
 from admin.views import definition_form
 from admin.views.definition_form import Sheet
 from admin.views.definition_list import locked_because, type_in_words
-from core import proposals
+from core import conversion, proposals
 from core.catalogue import API, BOT, Catalogue, Definition, MissingType
 from core.context import parley
 from core.drafts import BadDefinition
@@ -53,7 +53,10 @@ class Notice:
 
 @dataclass(frozen=True)
 class Opened:
-    """A drawer: its form, the definition that it changes or the proposal that it adopts, what is wrong."""
+    """A drawer: its form, the definition that it changes or the proposal that it adopts, what is wrong.
+
+    With `converts` it asks for another type and its options alone.
+    """
 
     sheet: Sheet
     now: Catalogue
@@ -61,6 +64,7 @@ class Opened:
     adopts: proposals.Proposal | None = None
     problems: Mapping[str, str] = field(default_factory=dict)
     notice: Notice | None = None
+    converts: bool = False
 
 
 def drawer(opened: Opened) -> dict[str, Any]:
@@ -71,7 +75,7 @@ def drawer(opened: Opened) -> dict[str, Any]:
     fixed = before is not None and before.is_built_in
     return {
         "title": _title(opened),
-        "submit": "Save changes" if before else "Adopt property" if opened.adopts else "Create property",
+        "submit": _submit(opened),
         "sheet": sheet,
         "key": _key(opened),
         "is_new": before is None,
@@ -80,7 +84,13 @@ def drawer(opened: Opened) -> dict[str, Any]:
         "is_archived": before is not None and before.archived is not None,
         "is_fixed": before is not None and before.declared is not None,
         "meaning": _meaning(before),
-        "types": [{"name": name, "label": one.label, "icon": one.icon} for name, one in _types().items()],
+        "types": [
+            {"name": name, "label": one.label, "icon": one.icon}
+            for name, one in _types().items()
+            if not opened.converts or before is None or name != before.type.name
+        ],
+        "converts": _converts(before) if opened.converts and before else "",
+        "conversion": _conversion(before),
         "type": {
             "label": before.type.label if before else kind.label if kind else sheet.type,
             "icon": before.type.icon if before else kind.icon if kind else "alert",
@@ -106,7 +116,32 @@ def drawer(opened: Opened) -> dict[str, Any]:
     }
 
 
+def _submit(opened: Opened) -> str:
+    if opened.converts:
+        return "Convert property"
+    return "Save changes" if opened.before else "Adopt property" if opened.adopts else "Create property"
+
+
+def _converts(before: Definition) -> str:
+    return (
+        f"It is “{type_in_words(before)}” now, and is used as it is until the conversion is done. "
+        "Where one value does not fit the new type, the old one stays, and you read here whose it is."
+    )
+
+
+def _conversion(before: Definition | None) -> dict[str, Any] | None:
+    """Say how a conversion stands, where there is one."""
+    if before is None or before.conversion is None:
+        return None
+    said = conversion.said(before)
+    if before.is_converting:
+        return {"runs": True, "title": said, "text": "It can be edited when that is done."}
+    return {"runs": False, "title": "The conversion to another type did not go through.", "text": said}
+
+
 def _title(opened: Opened) -> str:
+    if opened.before is not None and opened.converts:
+        return f"Convert {opened.before.label}"
     if opened.before is not None:
         return opened.before.label
     return f"Adopt {opened.adopts.key}" if opened.adopts else "New property"

@@ -109,6 +109,20 @@ def sheet_from(form: MultiDict[str, str]) -> Sheet:
     )
 
 
+def sheet_to_convert(form: MultiDict[str, str], before: Definition) -> Sheet:
+    """Return the form of another type; what its options have in common with those of `before` is kept."""
+    sheet = sheet_from(form)
+    if sheet.kind is None or any(name.startswith("options.") for name in form):
+        return sheet
+    shared = before.type.options.model_dump(mode="json", include=set(sheet.kind.Options.model_fields))
+    return replace(sheet, options=option_fields.typed_of(sheet.kind.Options, shared))
+
+
+def options_from(sheet: Sheet) -> dict[str, Any]:
+    """Return the options that a form asks for."""
+    return option_fields.given(sheet.kind.Options, sheet.typed_options) if sheet.kind else {}
+
+
 def draft_from(sheet: Sheet, before: Definition | None = None) -> Draft:
     """Return the draft that a form asks for; of what Parley brings, only that which admins may change.
 
@@ -122,7 +136,7 @@ def draft_from(sheet: Sheet, before: Definition | None = None) -> Draft:
         problems["source"] = "Choose who fills it."
     if problems:
         raise BadDefinition(problems)
-    options = option_fields.given(kind.Options, sheet.typed_options) if kind else {}
+    options = options_from(sheet)
     draft = Draft(
         key=sheet.key,
         label=sheet.label,

@@ -8,6 +8,7 @@ from typing import Any
 
 from admin import words
 from admin.drawn import ALWAYS, Drawn
+from core import conversion
 from core.catalogue import API, BOT, Catalogue, Definition
 from core.db import run
 from core.models import PropertyProposal, Role, Scope, Source
@@ -57,6 +58,8 @@ class Row:
     help: str
     icon: str
     type: str
+    conversion: str
+    is_converting: bool
     source: str
     source_label: str
     editors: str
@@ -116,6 +119,8 @@ class DefinitionList:
             help=one.help,
             icon=one.type.icon,
             type=type_in_words(one),
+            conversion=conversion.said(one),
+            is_converting=one.is_converting,
             source=one.source,
             source_label=one.section if one.source == Source.CHANNEL else _SOURCES[one.source],
             editors=editors_in_words(one),

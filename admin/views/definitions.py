@@ -16,7 +16,7 @@ from admin.views.definition_form import Sheet
 from admin.views.definition_import import ImportPages
 from admin.views.definition_list import Asked, DefinitionList
 from admin.views.definition_proposals import ProposalPages, adopted
-from core import definitions, property_jobs, proposals
+from core import conversion, definitions, property_jobs, proposals
 from core.catalogue import Catalogue, Definition, catalogue
 from core.drafts import BadDefinition, Draft, draft_of
 
@@ -173,6 +173,35 @@ class DefinitionsView(ProposalPages, ImportPages, BaseView):
         said = f"“{before.label}” is in use again, with its values."
         return self._try(said, key, lambda: definitions.restore(key))
 
+    @expose("/<key>/convert", methods=["GET", "POST"])
+    @access.needs(May.DEFINE_PROPERTIES)
+    def convert(self, key: str) -> ResponseReturnValue:
+        """Give a property another type, with all its values."""
+        now = catalogue(fresh=True)
+        before = _known(key, now)
+        if request.method == "GET":
+            return self._open(Opened(Sheet(type=""), now, before, converts=True))
+        sheet = definition_form.sheet_to_convert(request.form, before)
+        if definition_form.asks_to_look(request.form):
+            return self._open(Opened(sheet, now, before, converts=True))
+        problems = {} if sheet.type else {"type": "Choose the type that it is to have."}
+        try:
+            if not problems:
+                conversion.convert(key, sheet.type, definition_form.options_from(sheet))
+        except BadDefinition as error:
+            problems = definition_form.problems_in(error, sheet)
+        if problems:
+            return self._open(Opened(sheet, catalogue(), before, None, problems, converts=True), 422)
+        label = sheet.kind.label if sheet.kind else sheet.type
+        return self.done(f"“{before.label}” is being converted to “{label}”.", key)
+
+    @expose("/<key>/forget", methods=["POST"])
+    @access.needs(May.DEFINE_PROPERTIES)
+    def forget(self, key: str) -> ResponseReturnValue:
+        """Take away the note of a conversion that failed."""
+        before = _known(key, catalogue(fresh=True))
+        return self._try(f"“{before.label}” is as it was.", key, lambda: conversion.forget(key))
+
     @expose("/<key>/purge", methods=["GET", "POST"])
     @access.needs(May.PURGE_PROPERTIES)
     def purge(self, key: str) -> ResponseReturnValue:
@@ -224,9 +253,12 @@ class DefinitionsView(ProposalPages, ImportPages, BaseView):
             "save": url_for(".definition", key=key) if before else url_for(".new"),
             **{
                 name: url_for(f".{name}", key=key) if before else None
-                for name in ("archive", "restore", "purge")
+                for name in ("archive", "restore", "purge", "forget")
             },
+            "convert": url_for(".convert", key=key) if before and _converts(before) else None,
         }
+        if opened.converts:
+            urls["save"] = url_for(".convert", key=key)
         part = bool(request.headers.get("X-Parley-Parts"))
         template = "parley/_definition_part.html" if part else "parley/definition.html"
         return make_response(self.render(template, drawer=drawer(opened), urls=urls), status)
@@ -268,6 +300,10 @@ def _known(key: str, now: Catalogue) -> Definition:
         return definitions.known(key, now)
     except LookupError as error:
         abort(404, f"{error} It may have been purged. Look for it in the list.")
+
+
+def _converts(before: Definition) -> bool:
+    return before.declared is None and before.archived is None and not before.is_converting
 
 
 def _pinned(now: Catalogue) -> list[str]:
