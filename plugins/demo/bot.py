@@ -94,7 +94,7 @@ _LATIN = {
 
 
 _CITIES = {locale.language: locale.city for locale in LOCALES if locale.language != "en"}
-_ELSEWHERE = "Mumbai Noida London Paris Munich Osaka Hangzhou Busan Kyiv Gothenburg Madrid Rome"
+_ELSEWHERE = "Mumbai Pune Agra Noida London Paris Munich Osaka Hangzhou Busan Kyiv Gothenburg Madrid Rome"
 _TOWNS = (*(locale.city for locale in LOCALES), *NEARBY.values(), *_ELSEWHERE.split())
 _SLOTS = ("morning", "afternoon", "evening")
 _TOPICS = frozenset({"order", "stock", "hours", "assembly", "return", "person"})
