@@ -98,13 +98,17 @@ export function patch(target, source) {
     if (field && !field.readOnly) field.value = value;
   }
   if (active) {
-    const again = active.isConnected
-      ? active
-      : active.id
-      ? document.getElementById(active.id)
-      : keptActive && target.querySelector(`details[data-keep="${CSS.escape(keptActive)}"] > summary`);
+    const again = active.isConnected ? active : counterpart(active, keptActive, target);
     again?.focus({ preventScroll: true });
     if (selection && selectionOf(again)) again.setSelectionRange(...selection);
   }
   return true;
+}
+
+/* What stands where `active` stood: by its id, by the dialog that it opens, or the head of what it was in. */
+function counterpart(active, keptActive, target) {
+  if (active.id) return document.getElementById(active.id);
+  const { dialog } = active.dataset;
+  if (dialog) return target.querySelector(`[data-dialog="${CSS.escape(dialog)}"]`);
+  return keptActive && target.querySelector(`details[data-keep="${CSS.escape(keptActive)}"] > summary`);
 }
