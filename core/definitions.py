@@ -13,6 +13,7 @@ from core import clock, columns, usage
 from core.catalogue import BOT, PURGED, Catalogue, Definition, catalogue, type_of
 from core.context import parley
 from core.db import database, run
+from core.declared import Declared
 from core.drafts import EDITORS as EDITORS
 from core.drafts import KEY as KEY
 from core.drafts import KEY_RULE as KEY_RULE
@@ -355,7 +356,7 @@ def _set(key: str, **changes: Any) -> Definition:
     return known(key, catalogue(fresh=True))
 
 
-def _differs(row: Property, one: Any) -> bool:
+def _differs(row: Property, one: Declared) -> bool:
     if one.source == Source.CUSTOM:
         return False  # what admins made of a built-in property is theirs
     return (row.label, row.help, row.type, row.owner, row.personal) != (

@@ -22,6 +22,7 @@ from core.values import SKIPPED, UNSET, Value, read, session_value, store
 
 UNSET_WORD, SKIPPED_WORD = "UNSET", "SKIPPED"
 CHANGED = "properties_changed"
+"""The event, and the kind of the entry in the conversation."""
 LONGEST_HISTORY = 100
 
 
@@ -232,7 +233,7 @@ class _Attempt:
         labels = ", ".join(definition.label for definition, _ in self._changes)
         entry = Entry(
             author=AuthorKind.SYSTEM,
-            kind="properties_changed",
+            kind=CHANGED,
             at=self._at,
             text=f"{self._by.name or _SHOWN[self._by.origin]} changed {labels}.",
             payload={"keys": keys, "changes": [change for _, change in self._changes]},

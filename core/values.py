@@ -135,11 +135,11 @@ def read(user_id: int, definitions: Sequence[Definition]) -> dict[str, Value]:
         return {one.key: UNSET for one in definitions}
     kept, *rest = found[0]
     others: Mapping[str, Any] = json.loads(kept) if kept else {}
-    read = {one.key: Value(one.kept(others.get(str(one.id)))) for one in definitions}
+    stored = {one.key: Value(one.kept(others.get(str(one.id)))) for one in definitions}
     for one, value in zip(in_columns, rest, strict=True):
         if value is not None:
-            read[one.key] = Value(decoded(value, one.type.storage))
-    return read
+            stored[one.key] = Value(decoded(value, one.type.storage))
+    return stored
 
 
 def packed(others: Mapping[str, Any]) -> str | None:

@@ -54,7 +54,9 @@ def shown(one: Definition, subject: Subject, *, writable: bool) -> dict[str, Any
             offered.add(entry["restore"])
     return {
         "entries": entries,
-        "count": words.counted(len(changes), "change") if len(changes) < LONGEST_HISTORY else "the last 100",
+        "count": words.counted(len(changes), "change")
+        if len(changes) < LONGEST_HISTORY
+        else f"the last {LONGEST_HISTORY}",
         "held": f"{who(changes[0])} set this, so the bot does not change it." if held else None,
         "may_release": held and writable,
         "may_edit": writable,
