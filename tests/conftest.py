@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from playwright.sync_api import Browser
 
 from core import clock as clocks
 from core.app import create_app
@@ -15,6 +16,8 @@ from core.clock import HeldClock
 from core.db import database
 from core.settings import SHIPPED, Settings
 from core.worker import Worker
+from office import Office
+from played_bot import PlayedBot
 from servers import chromium_options, drop_postgres, empty_postgres, postgres_url
 
 SECRET_KEY = "a secret key for the tests, long enough"
@@ -106,6 +109,22 @@ def clock() -> Iterator[HeldClock]:
 def worker(app: Flask) -> Worker:
     """A worker that does what is due when it is asked to, in the test's own thread."""
     return Worker(app)
+
+
+@pytest.fixture
+def bot() -> Iterator[PlayedBot]:
+    """A bot that a server plays."""
+    played = PlayedBot()
+    yield played
+    played.stop()
+
+
+@pytest.fixture
+def office(app: Flask, browser: Browser) -> Iterator[Office]:
+    """The panel under a server, with a worker."""
+    office = Office(app, browser)
+    yield office
+    office.close()
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,8 @@ from typing import Any
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from core import Profile, definitions
-from core.definitions import Draft
+import defining
+from core import Profile
 from core.models import Operator, User
 from fake_channel import deploy, says, user_of
 from panel import Browser
@@ -14,7 +14,6 @@ from plugins.api import tokens
 from plugins.api.tokens import Scope
 
 PEOPLE = ("admin", "builder", "agent")
-EVERYBODY = (*PEOPLE, "api", "bot")
 
 
 class Program:
@@ -52,9 +51,9 @@ def known_user() -> User:
     return user_of(says(deploy(), profile=profile))
 
 
-def define(key: str = "city", **fields: Any) -> None:
+def define(key: str = "city", type: str = "text", **fields: Any) -> None:  # noqa: A002
     """Define a property that everybody may edit."""
-    definitions.create(Draft(**{"key": key, "label": key.capitalize(), "editable_by": EVERYBODY, **fields}))
+    defining.define(key, type, **fields)
 
 
 def problem(answer: TestResponse, status: int) -> dict[str, Any]:

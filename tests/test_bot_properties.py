@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +15,13 @@ from core.definitions import Draft
 from core.deployments import add_deployment
 from core.models import Deployment, Event, Job, Message, Origin, PropertyChange, Scope, Session, Source, User
 from core.worker import Worker
+from played_bot import PlayedBot, said, set_bot, write
 from plugins.bots import rasa, turn
 from plugins.bots.properties import MOST_TOLD
-from test_bots import PlayedBot, said, set_bot, write
 
 DOCUMENT = (Path(__file__).parent.parent / "docs" / "bots.md").read_text()
 QUESTION, *ANSWERS = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", DOCUMENT, re.DOTALL)]
 PERSON = Writer(Origin.OPERATOR, "Maya", groups=frozenset({"agent"}))
-
-
-@pytest.fixture
-def bot() -> Iterator[PlayedBot]:
-    played = PlayedBot()
-    yield played
-    played.stop()
 
 
 @pytest.fixture

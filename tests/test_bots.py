@@ -1,10 +1,8 @@
 """Bots, asked over HTTP by a real worker; a server on loopback plays them."""
 
-import contextlib
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -12,68 +10,17 @@ import pytest
 from click.testing import CliRunner
 from flask import Flask
 
-from core import Alias, Capabilities, Profile, Received, clock, handover
+from core import Capabilities, Profile, handover
 from core.channel import Delivery
 from core.cli import parley as command
 from core.clock import HeldClock
 from core.db import database
 from core.deployments import add_deployment
-from core.inbound import accept
 from core.models import Deployment, Event, Identity, Job, Message, Operator, User
 from core.worker import Worker
+from played_bot import PlayedBot, said, set_bot, write
 from plugins.bots import rasa, turn
 from plugins.bots.models import Bot
-
-
-class PlayedBot:
-    """A bot that answers what it is told to, and remembers what it was asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[dict[str, Any]] = []
-        self.headers: list[dict[str, str]] = []
-        self.answer: Any = [{"text": "Hello."}]
-        self.status = 200
-        self.before_answer: Callable[[], None] = lambda: None
-        owner = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                owner.asked.append(json.loads(body))
-                owner.headers.append(dict(self.headers))
-                owner.before_answer()
-                answer = (
-                    owner.answer if isinstance(owner.answer, bytes) else json.dumps(owner.answer).encode()
-                )
-                self.send_response(owner.status)
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                with contextlib.suppress(OSError):
-                    self.wfile.write(answer)
-
-            def log_message(self, *args: object) -> None:
-                return
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02})
-        self.thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}/webhooks/rest/webhook"
-
-    def stop(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-
-
-@pytest.fixture
-def bot() -> Iterator[PlayedBot]:
-    played = PlayedBot()
-    yield played
-    played.stop()
 
 
 @pytest.fixture
@@ -87,25 +34,6 @@ def deployment(web: Deployment, bot: PlayedBot) -> Deployment:
     """The same, with the bot set by the command."""
     set_bot(web, bot.url, "--name", "Order bot")
     return web
-
-
-def set_bot(deployment: Deployment, url: str, *options: str) -> None:
-    result = CliRunner().invoke(command, ["bot", "set", deployment.key, "--url", url, *options])
-    assert result.exit_code == 0, result.output
-
-
-def write(deployment: Deployment, text: str = "hi", number: str = "1", **fields: Any) -> Message:
-    """Let a visitor write."""
-    given = {"id": number, "aliases": (Alias("visitor", "v1"),), "text": text, "at": clock.now(), **fields}
-    accepted = accept(deployment, Received(**given), clock.now())
-    return Message.get_by_id(accepted.message_id)
-
-
-def said(*authors: str) -> list[tuple[str, str, str]]:
-    """Return kind, text and state of all entries by these authors (all but the user, when left out)."""
-    chosen = authors or ("bot", "agent", "system")
-    rows = Message.select().where(Message.author.in_(chosen)).order_by(Message.id)
-    return [(row.kind, row.text, row.state) for row in rows]
 
 
 def test_a_message_is_answered_once_however_often_the_event_is_told(

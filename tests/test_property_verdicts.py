@@ -1,7 +1,6 @@
 """One validator: form, API and bot get the same verdict on the same value, in the same words (P5)."""
 
 import re
-from collections.abc import Iterator
 from html import unescape
 from typing import Any
 
@@ -9,27 +8,20 @@ import pytest
 from flask import Flask
 
 from core import definitions, values
-from core.definitions import Draft
+from core.definitions import EDITORS, Draft
 from core.deployments import add_deployment
 from core.models import Deployment, Message, User
 from core.settings import SHIPPED
 from core.worker import Worker
 from panel import Desk, employ
-from programs import EVERYBODY, Program
+from played_bot import PlayedBot, set_bot, write
+from programs import Program
 from property_values import CASES, Case, as_form
-from test_bots import PlayedBot, set_bot, write
 
 LOCAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?", re.ASCII)
 """What a browser's field for date and time sends: the form adds the zone of whoever reads the page."""
 
 PLUGINS = ("fake_channel", *SHIPPED)
-
-
-@pytest.fixture
-def bot() -> Iterator[PlayedBot]:
-    played = PlayedBot()
-    yield played
-    played.stop()
 
 
 @pytest.fixture
@@ -55,7 +47,7 @@ def define(cases: list[Case]) -> dict[str, Case]:
                 type=case.type,
                 options=case.options,
                 filterable=False,
-                editable_by=EVERYBODY,
+                editable_by=EDITORS,
             )
             for key, case in keyed.items()
         ]

@@ -1,11 +1,10 @@
 """`{{key}}` in the composer, in a real browser: suggested, previewed, asked for, sent; templates (P8, C5)."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from core import Profile, handover
 from core.catalogue import Writer
@@ -23,14 +22,6 @@ ONLY_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 ADA = Writer(Origin.OPERATOR, "Ada", groups=frozenset({"admin"}))
 
 expect.set_options(timeout=15_000)  # of a machine that does much else
-
-
-@pytest.fixture
-def office(app: Flask, browser: Browser) -> Iterator[Office]:
-    """The panel under a server, with a worker."""
-    office = Office(app, browser)
-    yield office
-    office.close()
 
 
 @pytest.fixture

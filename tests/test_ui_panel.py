@@ -1,12 +1,11 @@
 """The panel in a real browser: live pages, the composer, two agents at once, and what axe finds."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from core import Delivery, Outbound, Profile, handover, outbound
 from core.clock import HeldClock
@@ -20,14 +19,6 @@ PLUGINS = (*PANEL, "channels.web", "channels.whatsapp")
 ONLY_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 expect.set_options(timeout=15_000)  # of a machine that does much else
-
-
-@pytest.fixture
-def office(app: Flask, browser: Browser) -> Iterator[Office]:
-    """The panel under a server, with a worker."""
-    office = Office(app, browser)
-    yield office
-    office.close()
 
 
 @pytest.fixture

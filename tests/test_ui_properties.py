@@ -1,11 +1,10 @@
 """Properties on the profile in a real browser: editors, live news, conflicts, history, and keys alone."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from core import Profile, definitions
 from core import properties as values
@@ -21,14 +20,6 @@ PLUGINS = (*PANEL, "channels.web")
 ONLY_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 BOT = Writer(Origin.BOT, "Order bot", groups=frozenset({"bot"}))
 EVERYBODY = ("admin", "builder", "agent", "bot")
-
-
-@pytest.fixture
-def office(app: Flask, browser: Browser) -> Iterator[Office]:
-    """The panel under a server, with a worker."""
-    office = Office(app, browser)
-    yield office
-    office.close()
 
 
 @pytest.fixture
