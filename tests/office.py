@@ -29,7 +29,8 @@ class Office:
     def __init__(self, app: Flask, browser: Browser) -> None:
         self.app, self.browser = app, browser
         self.server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
-        self.server.daemon_threads = True
+        # Closing waits for what is still answered: SQLite crashes on a connection that is closed in use.
+        self.server.daemon_threads = False
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         self.worker = Worker(app)
         self.errors: list[str] = []
