@@ -251,6 +251,7 @@ def test_a_builder_edits_and_an_agent_cannot(asha: User, desk: Desk, app: Flask)
     define("plan", "choice", options={"choices": ["pro", "trade"]}, editable_by=("builder",), pinned=True)
     page = desk.get(f"/audience/{asha.key}")
     assert "Locked: Only builders may edit this." in page.text
+    assert "Plan · Only builders may edit this." in words(page)
     assert 'aria-label="Edit Plan"' not in page.text
     refused = desk.post(address(asha, "plan", "?at=top"), value="pro")
     assert refused.status_code == 403
