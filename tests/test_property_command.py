@@ -26,6 +26,12 @@ def listed() -> dict[str, Any]:
     return {one["key"]: one for one in json.loads(property_("list", "--json").output)}
 
 
+def test_a_key_is_listed_in_one_piece(app: Flask) -> None:
+    key = "preferred_delivery_morning_or_evening"
+    assert property_("add", key, "--label", "When it is to be brought to the user").exit_code == 0
+    assert key in property_("list").output
+
+
 def test_a_property_is_added_edited_archived_restored_and_purged(app: Flask) -> None:
     result = property_(
         "add", "plan", "--choice", "free", "--choice", "pro=Pro plan", "--pinned",
@@ -98,6 +104,7 @@ def test_definitions_go_from_one_file_into_another_installation(app: Flask, tmp_
         assert "There is nothing to change." in result.output
     assert (tmp_path / "all.json").read_text() == property_("export").output
     assert (tmp_path / "all.yml").read_text() == property_("export", "--yaml").output
+    assert property_("export", "-").output == property_("export").output
     assert (tmp_path / "all.yml").read_text().startswith("pinned:\n")
     assert "cannot be written" in property_("export", str(tmp_path / "no" / "all.json")).output
 

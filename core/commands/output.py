@@ -18,8 +18,9 @@ def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, nothing: str
         click.echo(nothing)
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in rows[0]:
-        table.add_column(name.replace("_", " ").capitalize(), overflow="fold")
+    for place, name in enumerate(rows[0]):
+        # What stands first names the row, and is copied: it is broken last.
+        table.add_column(name.replace("_", " ").capitalize(), overflow="fold", no_wrap=place == 0)
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row.values()))
     Console(markup=False, highlight=False).print(table)

@@ -195,10 +195,10 @@ def convert(
     "--yaml", "as_yaml", is_flag=True, help="Write YAML; also done where FILE ends in .yml or .yaml."
 )
 def export(path: str | None, as_yaml: bool) -> None:
-    """Write the definitions that are yours to FILE, else to the terminal; values are not in it."""
+    """Write the definitions that are yours to FILE, else to the terminal (or "-"); values are not in it."""
     as_yaml = as_yaml or bool(path and path.endswith((".yml", ".yaml")))
     text = property_files.export(as_yaml=as_yaml)
-    if path is None:
+    if path in (None, "-"):
         click.echo(text, nl=False)
         return
     try:
