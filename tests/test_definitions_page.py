@@ -430,7 +430,7 @@ def test_a_choice_in_use_is_retired_with_one_click(desk: Desk, asha: User) -> No
     without["seen"] = seen(desk, "plan")
     refused = desk.post("/properties/plan", **without)
     assert refused.status_code == 422
-    assert "“free” is in use by 1 user." in words(refused)
+    assert "`plan`: “free” is in use by 1 user." in words(refused)
     assert re.search(r'name="retire" value="free"', refused.text)
     offered = desk.post("/properties/plan", retire="free", **without)
     assert 'value="free"' in field(offered.text, "options.choices.0.value")

@@ -175,16 +175,17 @@ def problems_in(error: BadDefinition, sheet: Sheet) -> dict[str, str]:
     for place, sentence in error.problems.items():
         parts = place.split(".")
         if parts[0] == "options" and len(parts) > 1:
-            sentence = plain.get(parts[1]) or _plainly(sentence)
+            sentence = plain.get(parts[1]) or _plainly(sentence, parts[-1])
         if len(parts) > 2 and kind:
             place = _place_of_row(kind, sheet.typed_options, parts)
         problems[place] = sentence
     return problems
 
 
-def _plainly(sentence: str) -> str:
+def _plainly(sentence: str, name: str) -> str:
     """Return what is said of an option as one says it beside its field."""
-    return re.sub(r"^`[a-z_]+`", "This", sentence)
+    named = f"`{name}` "
+    return f"This {sentence.removeprefix(named)}" if sentence.startswith(named) else sentence
 
 
 def suggested_key(label: str) -> str:
