@@ -223,7 +223,7 @@ def _circle(definition: Definition, given: Sequence[Any]) -> tuple[Any, ...]:
         kilometres = -1.0
     if not 0 < kilometres <= FARTHEST_KM:
         raise Invalid(f"is compared with 1 to {FARTHEST_KM:,} kilometres and a place")
-    return kilometres, definition.type.parse(given[1])
+    return kilometres, definition.type.take(given[1])
 
 
 def _parsed(definition: Definition, given: Any) -> Any:
@@ -235,7 +235,7 @@ def _parsed(definition: Definition, given: Any) -> Any:
             return date.fromisoformat(given.strip()).isoformat()
         except ValueError:
             pass
-    return definition.type.parse(given)
+    return definition.type.take(given)
 
 
 _OPERANDS: Mapping[Takes, Callable[[Definition, Sequence[Any]], tuple[Any, ...]]] = {

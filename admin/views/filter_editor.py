@@ -258,7 +258,7 @@ def _says_unset(chosen: Operator) -> bool:
 def _text(one: Definition, value: Any) -> str:
     """Return an operand as one types it; what is stored may be of a type that the property had before."""
     try:
-        return one.type.typed(one.type.parse(value))
+        return one.type.typed(one.type.take(value))
     except Invalid:
         return str(value) if isinstance(value, str | int | float) else ""
 
