@@ -8,14 +8,14 @@ from peewee import SQL, Field, Function, Model
 
 from core.db import database, is_sqlite, lock_for_update
 
-_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # no letters that are read for another
+ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # no letters that are read for another
 
 _generated: dict[tuple[Any, ...], str] = {}
 
 
 def public_key(length: int = 12) -> str:
     """Return a random key to be shown in URLs: unguessable, easy to read aloud."""
-    return "".join(random_source.choice(_ALPHABET) for _ in range(length))
+    return "".join(random_source.choice(ALPHABET) for _ in range(length))
 
 
 class Table(Model):

@@ -9,7 +9,7 @@ from core.channel import Alias
 from core.models import Handler, Operator
 from plugins.demo import facts, stories
 from plugins.demo.draft import Draft, Identity, Scene
-from plugins.demo.people import Person, people
+from plugins.demo.people import Locale, Person, people
 
 COUNT = 300
 SEED = 20261123
@@ -99,6 +99,28 @@ def drafts(agents: Sequence[Operator], now: datetime, count: int = COUNT) -> Ite
             if number < len(FIRST)
             else _everyday(source, person, agents, now)
         )
+
+
+def web_footprint(
+    locale: Locale,
+    page: tuple[str, str],
+    referrer: str,
+    campaign: Mapping[str, str],
+    device: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return what the shop's website says of where somebody came from; what is empty is left out."""
+    path, title = page
+    footprint: dict[str, Any] = {
+        "page": SHOP + path,
+        "title": title,
+        "referrer": referrer,
+        "language": f"{locale.language}-{locale.country}",
+        "timezone": locale.timezone,
+    }
+    if campaign:
+        tags = "&".join(f"{name}={value}" for name, value in campaign.items())
+        footprint |= {"landing": f"{SHOP}/?{tags}", **campaign}
+    return {name: value for name, value in {**footprint, **device}.items() if value}
 
 
 def _special(
@@ -213,23 +235,9 @@ def _on_whatsapp(source: random.Random, person: Person, deployment: str) -> Iden
 
 
 def _on_the_website(source: random.Random, person: Person) -> Identity:
-    path, title = source.choice(PAGES)
-    footprint: dict[str, Any] = {
-        "page": SHOP + path,
-        "title": title,
-        "referrer": source.choice(REFERRERS),
-        "language": f"{person.locale.language}-{person.locale.country}",
-        "timezone": person.locale.timezone,
-    }
-    if source.random() < 0.5:
-        tags = source.choice(CAMPAIGNS)
-        footprint |= {
-            "landing": f"{SHOP}/?{'&'.join(f'{name}={value}' for name, value in tags.items())}",
-            **tags,
-        }
-    if source.random() < 0.6:
-        footprint |= source.choice(DEVICES)
+    page, referrer = source.choice(PAGES), source.choice(REFERRERS)
+    campaign = source.choice(CAMPAIGNS) if source.random() < 0.5 else {}
+    device = source.choice(DEVICES) if source.random() < 0.6 else {}
+    footprint = web_footprint(person.locale, page, referrer, campaign, device)
     visitor = f"demo-{source.getrandbits(80):020x}"
-    return Identity(
-        "shop", (Alias("visitor", visitor),), person.name, {k: v for k, v in footprint.items() if v}
-    )
+    return Identity("shop", (Alias("visitor", visitor),), person.name, footprint)

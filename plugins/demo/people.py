@@ -9,6 +9,10 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import phonenumbers
+
+_NOBODY = "000"  # no area and no operator of any of these countries has it
+
 
 @dataclass(frozen=True)
 class Locale:
@@ -28,6 +32,27 @@ class Locale:
     families: str
     family_first: bool = False
     weight: int = 10
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of a place, each as it is written and as it stands in an email address.
+
+    `number` is the place of `locale` among all; `digits` begin numbers there that nobody has, and that are
+    longer than those of `locale`, which last for a few people only.
+    """
+
+    number: int
+    locale: Locale
+    women: tuple[tuple[str, str], ...]
+    men: tuple[tuple[str, str], ...]
+    families: tuple[tuple[str, str], ...]
+    digits: str
+
+    def whole(self, first: tuple[str, str], second: tuple[str, str] | None, family: tuple[str, str]) -> str:
+        """Return the full name of somebody with one given name or two."""
+        given = [first[0], second[0]] if second else [first[0]]
+        return _joined(self.locale, given, family[0])
 
 
 @dataclass(frozen=True)
@@ -177,13 +202,22 @@ def people(random_source: random.Random, count: int) -> Iterator[Person]:
         yield _person(random_source, place, numbers, addresses)
 
 
+def names_of(number: int) -> Names:
+    """Return the names of the place that has this number in LOCALES."""
+    locale = LOCALES[number]
+    women, men, families = (
+        tuple((native, _plain(latin)) for native, latin in map(_name, text.split()))
+        for text in (locale.women, locale.men, locale.families)
+    )
+    code = phonenumbers.country_code_for_region(locale.country)
+    return Names(number, locale, women, men, families, f"{code}{_NOBODY}")
+
+
 def _person(source: random.Random, locale: Locale, numbers: set[str], addresses: set[str]) -> Person:
     gender = source.choice(("female", "male"))
     given, given_latin = _name(source.choice((locale.women if gender == "female" else locale.men).split()))
     family, family_latin = _name(source.choice(locale.families.split()))
-    native = [family, given] if locale.family_first else [given, family]
-    wide = locale.language in ("ja", "zh", "ko")
-    name = ("" if wide and locale.language != "ja" else " ").join(native)
+    name = _joined(locale, [given], family)
     phone = _new(
         numbers, lambda: "".join(source.choice("0123456789") if c == "#" else c for c in locale.phone)
     )
@@ -194,6 +228,11 @@ def _person(source: random.Random, locale: Locale, numbers: set[str], addresses:
         addresses, lambda: f"{local}{next(counter) if f'{local}@{domain}' in addresses else ''}@{domain}"
     )
     return Person(name, given, gender, email, phone, locale)
+
+
+def _joined(locale: Locale, given: list[str], family: str) -> str:
+    native = [family, *given] if locale.family_first else [*given, family]
+    return ("" if locale.language in ("zh", "ko") else " ").join(native)
 
 
 def _new(taken: set[str], make: Callable[[], str]) -> str:

@@ -5,7 +5,7 @@ bot are.
 import json
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from datetime import datetime
 from io import StringIO
@@ -69,21 +69,33 @@ def load(now: datetime | None = None) -> int:
 
     Raises ClickException when the database holds anything else.
     """
+    check_empty()
+    now = now or clock.now()
+    properties.define()
+    with database.atomic():
+        deployments = begin(now)
+        agents = [one for one in Operator.select().order_by(Operator.id) if Role.AGENT in one.roles]
+        count = store(drafts(agents, now), deployments, now)
+    property_jobs.count_soon()
+    return count
+
+
+def check_empty() -> None:
+    """Raise ClickException when the database holds anything."""
     if User.select().exists() or Deployment.select().exists() or Operator.select().exists():
         raise click.ClickException(
             "This database is not empty, so the demo workspace was not loaded: made-up people do not mix "
             "with real ones. Point PARLEY_DATABASE_URL to a new database."
         )
-    now = now or clock.now()
-    properties.define()
-    with database.atomic():
-        agents = [one for one in _operators(password()) if Role.AGENT in one.roles]
-        deployments = _deployments()
-        count = store(drafts(agents, now), deployments, now)
-        write_setting(LOADED, now.isoformat())
-        write_setting(DEPLOYMENTS, {name: one.key for name, one in deployments.items()})
-    property_jobs.count_soon()
-    return count
+
+
+def begin(now: datetime) -> Mapping[str, Deployment]:
+    """Make the operators and deployments of an empty database, by their names in the demo."""
+    _operators(password())
+    deployments = _deployments()
+    write_setting(LOADED, now.isoformat())
+    write_setting(DEPLOYMENTS, {name: one.key for name, one in deployments.items()})
+    return deployments
 
 
 def prepare(url: str) -> Companions:
@@ -91,7 +103,7 @@ def prepare(url: str) -> Companions:
     if not is_loaded():
         load()
     numbers_port, bot_port = _free_port(), _free_port()
-    deployments = {name: _named(key) for name, key in read_setting(DEPLOYMENTS).items()}
+    deployments = {name: named(key) for name, key in read_setting(DEPLOYMENTS).items()}
     for place, name in enumerate(NUMBERS):
         _point_to(deployments[name], f"http://127.0.0.1:{numbers_port + place}")
     for one in deployments.values():
@@ -126,12 +138,10 @@ def password() -> str:
     return path.read_text().strip()
 
 
-def _operators(secret: str) -> list[Operator]:
+def _operators(secret: str) -> None:
     stored = hashed(secret)
-    return [
+    for email, name, role in OPERATORS:
         Operator.create(email=email, name=name, roles=[role], password_hash=stored, demo=True)
-        for email, name, role in OPERATORS
-    ]
 
 
 def _deployments() -> dict[str, Deployment]:
@@ -153,7 +163,8 @@ def _deployments() -> dict[str, Deployment]:
     return made
 
 
-def _named(key: str) -> Deployment:
+def named(key: str) -> Deployment:
+    """Return a deployment of the demo; raises ClickException where it is gone."""
     found: Deployment | None = Deployment.get_or_none(Deployment.key == key)
     if found is None:
         raise click.ClickException(
