@@ -55,6 +55,8 @@ TABLE = {
     "definitions.archive": DEFINES,
     "definitions.restore": DEFINES,
     "definitions.purge": PURGES,
+    "definitions.convert": DEFINES,
+    "definitions.forget": DEFINES,
     "definitions.refuse": DEFINES,
     "definitions.reconsider": DEFINES,
     "definitions.import_file": DEFINES,
