@@ -82,7 +82,6 @@ def connect(url: str, max_connections: int = 20) -> Database:
                 "journal_mode": "wal",
                 "synchronous": "full",  # an acknowledged webhook also survives a power cut
                 "foreign_keys": 1,
-                "busy_timeout": 30_000,
                 "cache_size": -64_000,
                 "temp_store": "memory",
             },
@@ -90,6 +89,8 @@ def connect(url: str, max_connections: int = 20) -> Database:
             check_same_thread=False,  # the pool hands a connection to one thread at a time
             lock_type="IMMEDIATE",  # a transaction that would write waits at its start, never fails half-way
         )
+        # From the first statement on: a pragma would come after the change of the journal, which waits too.
+        opened.timeout = 30
     elif parts.scheme in ("postgresql", "postgres"):
         try:
             parameters = conninfo_to_dict(url)

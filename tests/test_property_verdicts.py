@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 
 from core import definitions, values
+from core.db import is_sqlite
 from core.definitions import EDITORS, Draft
 from core.deployments import add_deployment
 from core.models import Deployment, Message, User
@@ -106,7 +107,8 @@ def by_form(keyed: dict[str, Case], desk: Desk, user: User) -> dict[str, Any]:
 def test_form_api_and_bot_get_the_same_verdict_in_the_same_words(
     app: Flask, kind: str, web: Deployment, bot: PlayedBot, worker: Worker
 ) -> None:  # P5
-    keyed = define([case for case in CASES if case.type == kind])
+    # What the engines have to do with it stands in test_properties: a part of the table is enough for one.
+    keyed = define([case for case in CASES if case.type == kind][:: 1 if is_sqlite() else 4])
     maya = employ("admin", "agent")
     api_user, form_user = User.add(name="Asha"), User.add(name="Mia")
     said_to_bot = by_bot(keyed, web, bot, worker)
