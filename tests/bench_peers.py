@@ -48,11 +48,11 @@ class _Users(ModelView):
 
 
 class _Properties(_Users):
-    """The stock list of definitions, as many on a page as are asked for."""
+    """The stock list of definitions, all on one page."""
 
     column_list = ("label", "key", "help", "type", "source", "filled", "pinned", "personal")
     column_default_sort = ("key", False)
-    can_set_page_size = True
+    page_size = 1000
 
 
 def stock_panel() -> Flask:
