@@ -86,7 +86,7 @@ def test_what_is_exported_changes_nothing_and_makes_the_same_anew(
     before = property_files.export(as_yaml=as_yaml)
     assert planned(before).is_empty
 
-    @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
     @given(drafts())
     def trip(wanted: list[dict[str, Any]]) -> None:
         try:

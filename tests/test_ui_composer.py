@@ -208,6 +208,7 @@ def test_a_template_is_looked_for_chosen_and_kept_while_another_is_looked_at(
     expect(city).to_have_value("Pune")
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
+    expect(opener).to_be_focused()
     opener.click()
     dialog.get_by_role("link", name="b_second").click()
     dialog.get_by_role("button", name="Send template").click()

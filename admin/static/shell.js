@@ -145,12 +145,13 @@ export function openDialog(dialog) {
   if (!dialog || dialog.matches(":modal")) return;
   dialog.close();
   dialog.showModal();
-  dialog.addEventListener("close", () => backToOpener(dialog), { once: true });
+  dialog.addEventListener("close", backToOpener);
 }
 
-/* The browser gives focus back to what opened a dialog, unless the page has drawn that anew meanwhile. */
-function backToOpener(dialog) {
-  if (document.activeElement !== document.body || !dialog.id) return;
+/* The browser gives focus back to what opened a dialog, unless the page has drawn that anew meanwhile. A dialog that becomes modal
+   is closed for a moment, and hears of it when it is open again. */
+function backToOpener({ target: dialog }) {
+  if (dialog.open || document.activeElement !== document.body) return;
   document.querySelector(`[data-dialog="${CSS.escape(dialog.id)}"]`)?.focus({ preventScroll: true });
 }
 for (const dialog of document.querySelectorAll("dialog[open]")) openDialog(dialog);
