@@ -139,7 +139,12 @@ class AudienceView(FilterPages, ProfilePages, WritingPages, ReadOnlyView):
         now_viewed = asking.viewed()
         return {
             "list_columns": chosen,
-            "column_choices": columns.choices(chosen),
+            "column_choices": {
+                "shown": [
+                    {"name": one.name, "label": one.label, "fixed": one.name == "name"} for one in chosen
+                ],
+                "more": self._rows.others(chosen),
+            },
             "loading": self._rows.loading(chosen),
             "sorted_by": here.sorted_by,
             "sorted_down": here.order.descending,

@@ -1,7 +1,7 @@
 """The columns of the audience: fixed ones, and any property of users, in the operator's own order (A1)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from admin import access
 from core import audience
@@ -78,16 +78,12 @@ def definitions(columns: Sequence[Column]) -> list[Definition]:
     return [one for each in columns if (one := definition(each.name))]
 
 
-def choices(shown: Sequence[Column]) -> dict[str, Any]:
-    """Return what can be chosen: the columns that are `shown`, in order, and the others."""
+def others(shown: Sequence[Column]) -> list[dict[str, str]]:
+    """Return the columns that can be chosen beside those that are `shown`."""
     here = {one.name for one in shown}
-    more = [(name, label) for name, label in FIXED.items() if name not in here]
+    more = [*FIXED.items()]
     more += [(f"{_PREFIX}{one.key}", one.label) for one in catalogue().of_users if _can_be_shown(one)]
-    return {
-        "shown": [{"name": one.name, "label": one.label, "fixed": one.name == "name"} for one in shown],
-        "more": [{"name": name, "label": label} for name, label in more if name not in here],
-        "most": MOST_PROPERTIES,
-    }
+    return [{"name": name, "label": label} for name, label in more if name not in here]
 
 
 def order(name: str, descending: bool) -> audience.Order | None:

@@ -52,6 +52,7 @@ class Rows:
     def __init__(self) -> None:
         self._row = Drawn("parley/_audience_row.html")
         self._loading = Drawn("parley/_audience_loading.html")
+        self._others = Drawn("parley/_audience_columns.html")
 
     def drawn(self, found: Sequence[Mapping[str, Any]], columns: Columns) -> Markup:
         """Return the rows of a page, as the current operator may see them."""
@@ -70,6 +71,13 @@ class Rows:
             (access.sight().clear, here, str(now.zone), catalogue().number if properties else 0, *columns),
         )
         return Markup("").join([self._one(row, around) for row in found])
+
+    def others(self, columns: Columns) -> Markup:
+        """Return the columns that can be chosen beside `columns`, drawn anew when a definition changed."""
+        key = (catalogue().number, *columns)
+        return self._others(
+            key, clock.now(), lambda: (ALWAYS, (columns_.others(columns), columns_.MOST_PROPERTIES))
+        )
 
     def loading(self, columns: Columns) -> Markup:
         """Return rows that stand for those that are being fetched."""
