@@ -205,7 +205,7 @@ def filtered(filled: World) -> list[Measured]:
                 lambda view=views[name]: page(mine, f"/audience/?view={view}", "au-filter"),
                 lambda address=address: page(theirs, address, "</html>"),
             )
-            row = compared(f"page of {name}", spread, times, "stock Flask-Admin", "under 1.5", below=1.5)
+            row = compared(f"page of {name}", spread, times, "stock Flask-Admin", "under 0.5", below=0.5)
             rows.append(row)
         times = in_turns(
             lambda: page(mine, f"/audience/?view={views['not enterprise']}", "bench0000001"),
