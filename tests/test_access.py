@@ -27,6 +27,7 @@ TABLE = {
     "audience.rows": READS,
     "audience.live_list": READS,
     "audience.choose_columns": READS,
+    "audience.other_columns": READS,
     "audience.filter_area": READS,
     "audience.change_filter": READS,
     "audience.filter_counts": READS,

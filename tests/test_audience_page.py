@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 from peewee import PeeweeException
 
+from admin.views.audience import MOST_IN_PAGE
 from core import (
     Alias,
     Author,
@@ -16,6 +17,7 @@ from core import (
     Outbound,
     Profile,
     audience,
+    definitions,
     handover,
     inbound,
     outbound,
@@ -26,6 +28,7 @@ from core.clock import HeldClock
 from core.cursor import Cursor
 from core.db import database
 from core.models import Deployment, Identity, Operator, User
+from defining import draft
 from fake_channel import BOT, deploy, says, user_of
 from fake_channel import employ as hire
 from panel import PLUGINS as PANEL
@@ -310,6 +313,16 @@ def test_columns_are_chosen_and_kept_per_operator(app: Flask, fake: Deployment, 
     assert len(heads) == 2
     assert "Hindi" in rows(desk.get("/audience/").text)[0]
     assert len(attributes(Desk(app, hire("Leo")).get("/audience/"), "scope")) == 6
+
+
+def test_hundreds_of_columns_come_when_they_are_looked_for(app: Flask, fake: Deployment, desk: Desk) -> None:
+    definitions.apply(creates=[draft(f"many_{number}", filterable=False) for number in range(MOST_IN_PAGE)])
+    page = desk.get("/audience/")
+    assert "p.many_7" not in page.text
+    assert attributes(page, "data-more") == ["/audience/columns"]
+    assert 'value="p.many_7"' in desk.parts("/audience/columns").text
+    [link] = [href for href in attributes(page, "href") if "columns=all" in href]
+    assert 'value="p.many_7"' in desk.get(link).text  # a browser without scripts follows it
 
 
 def test_columns_that_do_not_exist_are_not_kept(app: Flask, fake: Deployment, desk: Desk) -> None:

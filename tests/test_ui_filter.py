@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Browser, Page, expect
 
+from admin.views.audience import MOST_IN_PAGE
 from core import Profile, definitions, values
 from core.catalogue import catalogue
 from core.definitions import Draft
@@ -249,6 +250,23 @@ def test_columns_are_put_in_order_by_keyboard(office: Office, maya: Operator) ->
     page.get_by_role("link", name="Lifetime value").first.click()
     expect(page.locator("th[aria-sort]")).to_have_text("Lifetime value")
     assert names(page) == ["Dee", "Ben", "Asha", "Chi"]
+    assert office.errors == []
+
+
+@ONLY_SQLITE
+def test_one_of_hundreds_of_columns_is_found_and_shown(office: Office, maya: Operator) -> None:  # A1
+    definitions.apply(
+        creates=[
+            Draft(key=f"many_{number}", label=f"Many {number}", filterable=False)
+            for number in range(MOST_IN_PAGE)
+        ]
+    )
+    page = office.page(maya, "/audience/")
+    page.locator("#columns summary").click()
+    page.get_by_label("Find a column").fill("many 77")
+    page.get_by_label("Many 77").check()
+    page.get_by_role("button", name="Show these columns").click()
+    expect(page.get_by_role("columnheader", name="Many 77")).to_be_visible()
     assert office.errors == []
 
 

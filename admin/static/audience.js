@@ -270,10 +270,25 @@ sortable(columns.querySelector("[data-sortable]"), "[data-move]", {
   said: (item, place, number) => `${item.querySelector("bdi").textContent}: column ${place} of ${number}`,
   tell,
 });
-columns.addEventListener("input", (event) => {
-  if (!event.target.matches("[data-find-column]")) return;
-  const wanted = event.target.value.trim().toLowerCase();
+const finder = columns.querySelector("[data-find-column]");
+
+function findColumn() {
+  const wanted = finder.value.trim().toLowerCase();
   for (const row of columns.querySelectorAll("[data-find]")) row.hidden = !row.dataset.find.includes(wanted);
+}
+finder.addEventListener("input", findColumn);
+
+/* Where there are hundreds, they come when they are looked for. Without them the link leads to a page that has them. */
+columns.addEventListener("toggle", async () => {
+  const more = columns.querySelector("[data-more]");
+  if (!columns.open || !more) return;
+  try {
+    const { part } = await fetchFragment(more.dataset.more);
+    more.replaceWith(...part.childNodes);
+    findColumn();
+  } catch (error) {
+    if (!(error instanceof NoFragment)) throw error;
+  }
 });
 
 /* ── Search as you type (A7) ────────────────────────────────────────────── */

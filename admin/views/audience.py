@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from flask import Response, abort, redirect, request, url_for
+from flask import Response, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_admin import expose
 from flask_admin.model.base import ViewArgs
@@ -26,12 +26,15 @@ from admin.views.writing import WritingPages
 from core import audience, search
 from core.audience import Count
 from core.budget import TooSlow, within
+from core.catalogue import catalogue
 from core.cursor import Cursor
 
 log = logging.getLogger(__name__)
 
 LIST_SECONDS = 10
 EXACT_SECONDS = 10
+MOST_IN_PAGE = 100
+"""From how many properties on the choice of columns is fetched when it is opened."""
 
 
 class AudienceView(FilterPages, ProfilePages, WritingPages, ReadOnlyView):
@@ -66,6 +69,12 @@ class AudienceView(FilterPages, ProfilePages, WritingPages, ReadOnlyView):
     def live_list(self) -> Response:
         """Stream that something happened, to whomever."""
         return live.everyone()
+
+    @expose("/columns")
+    @access.needs(May.READ_AUDIENCE)
+    def other_columns(self) -> ResponseReturnValue:
+        """Return the columns that can be chosen beside the chosen ones, too many for the page."""
+        return render_template("parley/_audience_columns_part.html", more=self._rows.others(columns.chosen()))
 
     @expose("/columns", methods=["POST"])
     @access.needs(May.READ_AUDIENCE)
@@ -143,7 +152,10 @@ class AudienceView(FilterPages, ProfilePages, WritingPages, ReadOnlyView):
                 "shown": [
                     {"name": one.name, "label": one.label, "fixed": one.name == "name"} for one in chosen
                 ],
-                "more": self._rows.others(chosen),
+                "more": self._rows.others(chosen) if _has_all_columns() else None,
+                "open": "columns" in request.args,
+                "more_url": url_for(".other_columns"),
+                "all_url": here.url(columns="all"),
             },
             "loading": self._rows.loading(chosen),
             "sorted_by": here.sorted_by,
@@ -212,6 +224,11 @@ class AudienceView(FilterPages, ProfilePages, WritingPages, ReadOnlyView):
             "reference": reference,
             "retry_url": asking.asking().url(),
         }
+
+
+def _has_all_columns() -> bool:
+    """Say whether the page lists all columns: where they are few, or a browser without scripts asks."""
+    return len(catalogue().of_users) <= MOST_IN_PAGE or "columns" in request.args
 
 
 def _sort_urls(here: Asking, shown_columns: Sequence[Column]) -> dict[str, str]:
