@@ -218,6 +218,9 @@ def _few_enough(found: Any) -> None:
 # ── JSON and YAML ─────────────────────────────────────────────────────────────────────────────────────────
 
 
+_BREAKS = re.compile("[\x85\u2028\u2029]")
+
+
 def _resolve(loader: Any, tag: str, pattern: str, first: Iterable[str]) -> None:
     loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(pattern), list(first))
 
@@ -239,6 +242,14 @@ class Dumper(yaml.SafeDumper):
         """Write everything out: `read` takes few aliases."""
         return True
 
+
+def _quoted(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    """Escape line breaks that other styles write as they are, and a reader then takes for a space."""
+    style = '"' if _BREAKS.search(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+Dumper.add_representer(str, _quoted)
 
 for _one in (Loader, Dumper):
     _resolve(_one, "bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF")

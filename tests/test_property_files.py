@@ -112,6 +112,12 @@ def test_what_is_exported_changes_nothing_and_makes_the_same_anew(
     trip()
 
 
+@pytest.mark.parametrize("mark", ["\x85", "\u2028", "\u2029", "\ufeff", "\x1c"])
+def test_a_rare_line_break_comes_back_out_of_yaml(app: Flask, mark: str) -> None:
+    definitions.create(Draft(key="odd", label="Odd", help=f"one{mark}two", filterable=False))
+    assert planned(property_files.export(as_yaml=True)).is_empty
+
+
 def test_a_built_in_property_is_exported_once_it_differs(app: Flask) -> None:
     assert json.loads(property_files.export())["properties"] == []
     gender = definitions.draft_of(definitions.known("gender"))
