@@ -142,6 +142,7 @@ def test_search_as_one_types_and_back_to_the_row(
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Leo Brandt")).to_be_visible()
     page.get_by_label("About this user").wait_for()
+    page.wait_for_load_state()  # the script that remembers the row has run
     page.locator("[data-back]").click()
     expect(page.locator("tr.is-cursor")).to_contain_text("Leo Brandt")
     assert office.errors == []
