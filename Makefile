@@ -6,7 +6,7 @@ PYTHON ?= python3
 PORT ?= 8000
 BENCH ?=
 TESTS ?=
-WORKERS ?= 2
+WORKERS ?= 3
 
 VENV := .venv/bin
 PYTEST = PARLEY_CHROMIUM="$$(cat .venv/chromium-path)" $(VENV)/pytest -n $(WORKERS) --dist worksteal

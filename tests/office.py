@@ -18,9 +18,28 @@ DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
 
 
+_ANSWER = "office.answer"
+
+
 class _Quiet(WSGIRequestHandler):
     def log(self, *_: Any) -> None:
         """Say nothing of each request."""
+
+    def connection_dropped(self, error: BaseException, environ: dict[str, Any] | None = None) -> None:
+        """Close what was being answered to a browser that went on, which the server forgets to do."""
+        close = getattr((environ or {}).get(_ANSWER), "close", None)
+        if close is not None:
+            close()
+
+
+def _remembered(app: Flask) -> Callable[..., Any]:
+    """Return the app as a server calls it, with each answer kept beside its request."""
+
+    def answer(environ: dict[str, Any], start_response: Any) -> Any:
+        environ[_ANSWER] = app(environ, start_response)
+        return environ[_ANSWER]
+
+    return answer
 
 
 class Office:
@@ -28,7 +47,7 @@ class Office:
 
     def __init__(self, app: Flask, browser: Browser) -> None:
         self.app, self.browser = app, browser
-        self.server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
+        self.server = make_server("127.0.0.1", 0, _remembered(app), threaded=True, request_handler=_Quiet)
         # Closing waits for what is still answered: SQLite crashes on a connection that is closed in use.
         self.server.daemon_threads = False
         self.url = f"http://127.0.0.1:{self.server.server_port}"
